@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import msgspec
 
@@ -198,7 +198,7 @@ class AllyeError(Exception):
         super().__init__(str(self.problem))
 
     @classmethod
-    def of(cls, problem: Problem) -> AllyeError:
+    def of(cls, problem: Problem) -> Self:
         """The exception of this type that carries ``problem``."""
         return cls(problem.code, problem.message, path=problem.path, details=problem.details)
 

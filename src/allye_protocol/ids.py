@@ -45,7 +45,7 @@ def schedule_id(text: str) -> ScheduleId:
 
 
 def _checked(text: str, what: str) -> str:
-    if isinstance(text, str) and is_id(text):
+    if is_id(text):
         return text
     shown = repr(text)
     if len(shown) > MAX_ID_CHARS + 2:

@@ -1,0 +1,106 @@
+"""Bytes to messages and back: total, bounded, and the same for every encoding.
+
+1. ``decode`` takes any bytes and returns a message that keeps every rule of its kind and version, or raises one
+   :class:`~allye_protocol.errors.DecodeError` with a code and a place. Nothing else can leave it.
+2. The size is looked at before anything is parsed, so time and memory are bounded by the limit.
+3. ``encode`` refuses what ``decode`` would refuse.
+4. An encoding is a module with one class (:class:`~allye_protocol.codec.base.Encoding`) and a line in the table below.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from allye_protocol.codec.base import MAX_PAYLOAD_BYTES, Encoding
+from allye_protocol.codec.json import JsonEncoding
+from allye_protocol.errors import DecodeError, EncodeError, ErrorCode, Problem
+from allye_protocol.messages.registry import BY_TYPE, Kind, Message
+
+__all__ = ["DEFAULT_CONTENT_TYPE", "ENCODINGS", "MAX_PAYLOAD_BYTES", "Encoding", "decode", "encode", "problems"]
+
+_JSON: Final = JsonEncoding()
+ENCODINGS: Final[dict[str, Encoding]] = {encoding.content_type: encoding for encoding in (_JSON,)}
+"""Every encoding by its content type."""
+DEFAULT_CONTENT_TYPE: Final = _JSON.content_type
+
+
+def decode(payload: bytes, kind: Kind | str, content_type: str | None = None, *, max_bytes: int = MAX_PAYLOAD_BYTES) -> Message:
+    """Turn a payload into a checked message.
+
+    :param payload: the application payload, any bytes.
+    :param kind: what the payload should be; a topic's channel says it.
+    :param content_type: the MQTT 5 content-type property; ``None`` where the transport has none: then the first byte decides.
+    :param max_bytes: size limit, bytes; a longer payload is not parsed.
+    :returns: the message; its instants are in UTC.
+    :raises DecodeError: ``message.too_large``, ``message.malformed``, ``message.invalid``, ``message.duplicate_key``,
+        ``message.non_finite_number``, ``message.unknown_kind``, ``version.unsupported``, a ``time`` code or a ``limit`` code;
+        ``path`` is a JSON Pointer.
+    """
+    kind = _kind(kind)
+    encoding = _readable(payload, content_type, max_bytes)
+    if isinstance(encoding, Problem):
+        raise DecodeError.of(encoding)
+    return encoding.decode(payload, kind)
+
+
+def problems(
+    payload: bytes, kind: Kind | str, content_type: str | None = None, *, max_bytes: int = MAX_PAYLOAD_BYTES
+) -> list[Problem]:
+    """List everything that is wrong with a payload; empty exactly when :func:`decode` returns a message.
+
+    Parameters as for :func:`decode`.
+    """
+    kind = _kind(kind)
+    encoding = _readable(payload, content_type, max_bytes)
+    return [encoding] if isinstance(encoding, Problem) else encoding.problems(payload, kind)
+
+
+def encode(message: Message, content_type: str = DEFAULT_CONTENT_TYPE) -> bytes:
+    """Turn a message into a payload, checking it against every rule of its kind and version.
+
+    :param message: any message of :data:`allye_protocol.messages.KINDS`.
+    :param content_type: the encoding's media type.
+    :raises EncodeError: the codes of :func:`decode`; ``message.unknown_kind`` for an object that is no message,
+        ``message.invalid`` for a content type that is not known.
+    """
+    if type(message) not in BY_TYPE:
+        raise EncodeError(ErrorCode.MESSAGE_UNKNOWN_KIND, f"{type(message).__name__} is not a message of this protocol")
+    encoding = ENCODINGS.get(content_type)
+    if encoding is None:
+        raise EncodeError(ErrorCode.MESSAGE_INVALID, _no_such_encoding(content_type))
+    payload = encoding.encode(message)
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise EncodeError.of(_too_large(len(payload), MAX_PAYLOAD_BYTES))
+    return payload
+
+
+def _kind(kind: Kind | str) -> Kind:
+    try:
+        return Kind(kind)
+    except ValueError:
+        known = ", ".join(Kind)
+        raise DecodeError(ErrorCode.MESSAGE_UNKNOWN_KIND, f"no message kind {kind!r}; known: {known}") from None
+
+
+def _readable(payload: bytes, content_type: str | None, max_bytes: int) -> Encoding | Problem:
+    """The encoding to read with, or why the payload is not read at all."""
+    if len(payload) > max_bytes:
+        return _too_large(len(payload), max_bytes)
+    if not payload:
+        return Problem(code=ErrorCode.MESSAGE_MALFORMED, message="the payload is empty")
+    if content_type is None:
+        return _JSON
+    media_type = content_type.partition(";")[0].strip().lower()
+    return ENCODINGS.get(media_type) or Problem(code=ErrorCode.MESSAGE_INVALID, message=_no_such_encoding(content_type))
+
+
+def _too_large(size: int, limit: int) -> Problem:
+    return Problem(
+        code=ErrorCode.MESSAGE_TOO_LARGE,
+        message=f"{size} bytes; at most {limit} are read",
+        details={"size_bytes": size, "limit_bytes": limit},
+    )
+
+
+def _no_such_encoding(content_type: str) -> str:
+    return f"no encoding for content type {content_type[:64]!r}; known: {', '.join(ENCODINGS)}"
