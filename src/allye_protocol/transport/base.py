@@ -4,7 +4,8 @@
    until :class:`Published` says that the broker took it.
 2. A received message is acknowledged by the app, after the transaction that stored it, and only on the connection that
    delivered it; :meth:`Transport.acknowledge` says whether it was.
-3. Whatever happens on the network becomes an event in the order in which it happened. Nothing is called back.
+3. Whatever happens on the network becomes an event in the order in which it happened, and :class:`Connected` comes before the
+   messages of its connection. Nothing is called back.
 4. :meth:`Transport.wait` is the only place that blocks, and :meth:`Transport.wake` ends it from any thread or signal handler.
 """
 
@@ -34,9 +35,9 @@ class Connected(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Disconnected(msgspec.Struct, frozen=True, kw_only=True):
-    """The connection is gone; the transport is trying again by itself unless it was closed.
+    """The connection is gone, or an attempt to connect failed; the transport tries again by itself unless it was closed.
 
-    :param reason: why, for a log line.
+    :param reason: why, for a log line. The last event of a closed transport has ``closed``.
     """
 
     reason: str
@@ -78,7 +79,8 @@ class Transport(Protocol):
     def open(self, subscriptions: Sequence[str]) -> None:
         """Start connecting, and keep connected.
 
-        :param subscriptions: topic filters, subscribed with QoS 1 on every connection without a kept session.
+        :param subscriptions: topic filters, subscribed with QoS 1 on the first connection and on every one without a kept
+            session: a session that was kept over a new release may lack a filter.
         """
 
     def close(self, timeout_s: float = 5.0) -> None:
@@ -87,22 +89,30 @@ class Transport(Protocol):
     @property
     def connected(self) -> bool:
         """Whether :meth:`publish` can succeed now."""
+        ...
 
     def publish(self, frame: Frame) -> int:
         """Hand one frame to the broker.
 
         :returns: a token; one :class:`Published` with it follows, unless the connection ends first.
         :raises TransportError: ``transport.not_connected``, or ``transport.too_large`` above the broker's packet limit.
+        :raises TopicError: ``message.invalid_topic``.
         """
+        ...
 
     def acknowledge(self, received: Received) -> bool:
         """Acknowledge a message after it has been stored.
 
         :returns: ``False`` when its connection is gone: the broker will deliver it again.
         """
+        ...
 
     def wait(self, timeout_s: float | None) -> list[TransportEvent]:
-        """All events so far, in order; blocks for at most ``timeout_s`` (``None``: without end) while there are none."""
+        """All events so far, in order; blocks for at most ``timeout_s`` (``None``: without end) while there are none.
+
+        Never blocks after :meth:`close`.
+        """
+        ...
 
     def wake(self) -> None:
         """End a :meth:`wait` in progress, or the next one, at once. Safe from other threads and signal handlers."""
