@@ -1,0 +1,344 @@
+"""A device's side of the protocol as a machine: frames, readings and the time in; events and frames out.
+
+1. It reads no clock, opens nothing and waits for nothing. Every method takes ``now``; :meth:`DeviceSession.next_deadline` says
+   when :meth:`DeviceSession.tick` wants to be called.
+2. :meth:`DeviceSession.receive` never raises for what a peer sent. When it returns, everything that follows from the message is
+   on disk, and the transport may acknowledge it. It raises :class:`~allye_protocol.errors.StoreError`, and nothing else, when
+   the store could not keep it: then the message must not be acknowledged.
+3. What is to be sent leaves through the outbox, oldest first, and stays there until the broker has taken it.
+4. A session that is built again over the same store goes on where the last one was.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Final, NamedTuple
+
+import msgspec
+
+from allye_protocol import topics
+from allye_protocol.admission import Policy, Verdict
+from allye_protocol.codec import DEFAULT_CONTENT_TYPE, decode, encode
+from allye_protocol.codec.peek import peek
+from allye_protocol.errors import DecodeError, ErrorCode, Problem, StoreError, TopicError
+from allye_protocol.events import (
+    DefaultControl,
+    DeviceEvent,
+    ScheduleAdmitted,
+    ScheduleRefused,
+    ScheduleRepeated,
+    ScheduleSettled,
+    SecurityAlert,
+    SlotEnded,
+    SlotStarted,
+)
+from allye_protocol.execution import judge, merge, read_meter, result_of
+from allye_protocol.frame import Frame
+from allye_protocol.idempotency import MAX_ATTEMPTS, Ledger
+from allye_protocol.ids import ScheduleId
+from allye_protocol.messages import Ack, AckStatus, Hello, Kind, Message, Schedule
+from allye_protocol.messages.registry import BY_TYPE, CHANNEL_OF
+from allye_protocol.store.base import DeviceStore, PlannedSlot, Rejected
+from allye_protocol.tracing import RandomBytes, TraceContext
+
+__all__ = ["DeviceConfig", "DeviceSession", "Outgoing", "Reading"]
+
+MAX_READING_DELAY: Final = timedelta(seconds=5)
+"""A reading taken later than this after a slot's end says nothing about the slot."""
+REFUSED_BY_BROKER_WAIT: Final = timedelta(seconds=60)
+ALERT_INTERVAL: Final = timedelta(seconds=60)
+PRUNE_INTERVAL: Final = timedelta(hours=6)
+HEAD_BYTES: Final = 256
+
+
+class DeviceConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What a device session needs to know of its device.
+
+    :param hello: who the device is, what it speaks and what it can do.
+    :param policy: what it admits; its power limits are the device's own.
+    :param root: the topics' root.
+    :param hold: for how long the battery obeys a setpoint that is not refreshed.
+    """
+
+    hello: Hello
+    policy: Policy
+    root: str = topics.DEFAULT_ROOT
+    hold: timedelta = timedelta(seconds=60)
+
+
+class Reading(NamedTuple):
+    """What the battery's counters say.
+
+    :param meter_wh: net energy at the AC terminals, Wh: charged less discharged, since whenever.
+    :param trouble: what keeps the battery from its setpoint at the moment, if anything.
+    """
+
+    meter_wh: float
+    trouble: ErrorCode | None = None
+
+
+class Outgoing(NamedTuple):
+    """A frame from the outbox, and the number to name it by in :meth:`DeviceSession.sent`."""
+
+    number: int
+    frame: Frame
+
+
+class DeviceSession:
+    """The protocol of one device.
+
+    :param config: the device.
+    :param store: where it remembers.
+    :param random_bytes: where trace ids come from; ``os.urandom`` outside tests.
+    """
+
+    def __init__(self, config: DeviceConfig, store: DeviceStore, *, random_bytes: RandomBytes) -> None:
+        self._config: Final = config
+        self._device_id: Final = config.hello.device_id
+        self._store: Final = store
+        self._ledger: Final = Ledger(store, config.policy)
+        self._random_bytes: Final = random_bytes
+        self._rated_w: Final = max(config.hello.capabilities.max_charge_w, config.hello.capabilities.max_discharge_w)
+        self._topics: Final = {
+            kind: topics.build(self._device_id, channel, config.root) for kind, channel in CHANNEL_OF.items()
+        }
+        self._in_flight: dict[int, datetime | None] = {}
+        self._running: tuple[datetime, str] | None = None
+        self._idle = False
+        self._alerted_at: datetime | None = None
+        self._pruned_at: datetime | None = None
+
+    @property
+    def subscriptions(self) -> tuple[str, ...]:
+        """The topic filters to subscribe to."""
+        return (self._topics[Kind.SCHEDULE],)
+
+    def hello(self) -> Frame:
+        """What to publish, retained, on every connection, before anything else."""
+        return self._frame(self._config.hello, None)
+
+    def resume(self, now: datetime) -> list[DeviceEvent]:
+        """After a start: take up what a restart interrupted.
+
+        :raises StoreError: nothing was taken up; try again.
+        """
+        events: list[DeviceEvent] = []
+        for entry, schedule in self._ledger.resume():
+            if entry.attempts > MAX_ATTEMPTS:
+                message = f"applying it ended the process {MAX_ATTEMPTS} times; it is not tried again"
+                events += self.failed(entry.schedule_id, Problem(code=ErrorCode.INTERNAL_QUARANTINED, message=message), now)
+            else:
+                events.append(ScheduleAdmitted(schedule=schedule, trace_id=entry.trace_id, attempt=entry.attempts))
+        return events
+
+    def receive(self, frame: Frame, now: datetime, *, clock_trusted: bool = True) -> list[DeviceEvent]:
+        """Take a message from the broker.
+
+        :param frame: the message.
+        :param now: the device's time, UTC.
+        :param clock_trusted: whether ``now`` can be relied on.
+        :raises StoreError: nothing was stored; do not acknowledge the message, and hand it in again later.
+        """
+        try:
+            topic = topics.parse(frame.topic, self._config.root)
+        except TopicError as error:
+            return self._refuse(frame, error.problem, now)
+        if topic.device_id != self._device_id:
+            return self._alert(frame, f"the topic names device {topic.device_id}", now)
+        if topic.channel is not CHANNEL_OF[Kind.SCHEDULE]:
+            message = f"this device takes nothing on channel {topic.channel}"
+            return self._refuse(frame, Problem(code=ErrorCode.MESSAGE_UNKNOWN_KIND, message=message), now)
+        try:
+            schedule = decode(frame.payload, Kind.SCHEDULE, frame.content_type)
+        except DecodeError as error:
+            named = peek(frame.payload).device_id
+            if named is not None and named != self._device_id:
+                return self._alert(frame, f"the message names device {named}", now)
+            return self._refuse(frame, error.problem, now)
+        assert isinstance(schedule, Schedule)  # noqa: S101 - the registry says so; for the type checker
+        if schedule.device_id != self._device_id:
+            return self._alert(frame, f"the message names device {schedule.device_id}", now)
+        return self._admit(frame, schedule, now, clock_trusted=clock_trusted)
+
+    def _admit(self, frame: Frame, schedule: Schedule, now: datetime, *, clock_trusted: bool) -> list[DeviceEvent]:
+        trace = TraceContext.from_frame(frame, self._random_bytes, schedule.trace_id)
+        with self._store.transaction():
+            decision, answer = self._ledger.admit(schedule, now, clock_trusted=clock_trusted, trace_id=trace.trace_id)
+            if decision.problem is not None:
+                return self._refuse(frame, decision.problem, now, trace)
+            if answer is not None:
+                self._push(answer, trace)
+        if decision.verdict is Verdict.REPEAT:
+            return [ScheduleRepeated(schedule_id=schedule.schedule_id, trace_id=trace.trace_id)]
+        return [ScheduleAdmitted(schedule=schedule, trace_id=trace.trace_id, attempt=1)]
+
+    def applied(self, schedule_id: str, now: datetime) -> list[DeviceEvent]:
+        """The battery is armed for an admitted schedule: put its slots in force and answer APPLIED.
+
+        :raises RefusalError: ``order.unknown_schedule``.
+        :raises StoreError: nothing changed; call again.
+        """
+        return self._settle(schedule_id, now, None)
+
+    def failed(self, schedule_id: str, problem: Problem, now: datetime) -> list[DeviceEvent]:
+        """The battery cannot take an admitted schedule: answer FAILED; the plan in force stays.
+
+        :param problem: why. A retryable code leaves the id open for the cloud's next delivery.
+        :raises RefusalError: ``order.unknown_schedule``.
+        :raises StoreError: nothing changed; call again.
+        """
+        return self._settle(schedule_id, now, problem)
+
+    def _settle(self, schedule_id: str, now: datetime, problem: Problem | None) -> list[DeviceEvent]:
+        with self._store.transaction():
+            settled = self._ledger.settle(schedule_id, now, problem)
+            if settled is None:
+                return []
+            entry, schedule = settled
+            if problem is None:
+                planned = self._store.slots(schedule.start, schedule.end)
+                self._store.put_slots(merge(schedule, planned, now, entry.trace_id))
+            self._push(entry.answer, TraceContext.start(self._random_bytes, entry.trace_id))
+        status = entry.answer.status
+        return [ScheduleSettled(schedule_id=schedule_id, status=status, problem=problem, trace_id=entry.trace_id)]
+
+    def tick(self, now: datetime, reading: Reading | None) -> list[DeviceEvent]:
+        """Let time pass: end and report slots that are over, begin the one that is due.
+
+        Call it at :meth:`next_deadline`, after :meth:`applied`, and whenever the battery is read; every reading counts for the
+        slot's coverage.
+
+        :param now: the device's time.
+        :param reading: the battery's counters just now; ``None`` while the battery cannot be read.
+        :raises StoreError: nothing changed; call again.
+        """
+        with self._store.transaction():
+            ended: list[DeviceEvent] = [self._end(slot, now, reading) for slot in self._store.unreported(now)]
+            current = self._store.slot_at(now)
+            if current is not None and current.reported:
+                current = None
+            if current is not None and reading is not None:
+                current = read_meter(current, now, reading.meter_wh, self._config.hold, reading.trouble)
+                self._store.put_slots([current])
+            if self._pruned_at is None or now - self._pruned_at >= PRUNE_INTERVAL:
+                self._ledger.prune(now)
+                self._pruned_at = now
+        return ended + self._turn_to(current, now)
+
+    def _end(self, slot: PlannedSlot, now: datetime, reading: Reading | None) -> SlotEnded:
+        if slot.started_at is not None and reading is not None and now - slot.end <= MAX_READING_DELAY:
+            slot = read_meter(slot, now, reading.meter_wh, self._config.hold, reading.trouble)
+        judgement = judge(slot, self._rated_w)
+        result = result_of(slot, judgement, self._device_id, now)
+        slot = msgspec.structs.replace(slot, reported=True)
+        self._store.put_slots([slot])
+        self._push(result, TraceContext.start(self._random_bytes, slot.trace_id))
+        return SlotEnded(slot=slot, judgement=judgement, result=result)
+
+    def _turn_to(self, slot: PlannedSlot | None, now: datetime) -> list[DeviceEvent]:
+        """What changes for the battery when ``slot`` is the one in force."""
+        running = None if slot is None else (slot.start, slot.schedule_id)
+        if slot is not None and running != self._running:
+            self._running, self._idle = running, False
+            return [SlotStarted(slot=slot)]
+        self._running = running
+        if slot is None and not self._idle:
+            self._idle = True
+            return [DefaultControl(since=now)]
+        return []
+
+    def next_deadline(self, now: datetime) -> datetime | None:
+        """When :meth:`tick` or :meth:`frames_to_send` has something to do next, if nothing arrives."""
+        if self._store.unreported(now):
+            return now
+        slot, following = self._store.slot_at(now), self._store.next_slot(now)
+        waits = [until for until in self._in_flight.values() if until is not None]
+        instants = [*waits, *([slot.end] if slot is not None else []), *([following.start] if following is not None else [])]
+        return min(instants, default=None)
+
+    def frames_to_send(self, now: datetime, limit: int = 20) -> list[Outgoing]:
+        """The oldest frames of the outbox that are not under way, so that at most ``limit`` are.
+
+        Call :meth:`sent` with the number when the broker has taken a frame, :meth:`not_sent` when it refused it, and
+        :meth:`disconnected` when the connection ends.
+        """
+        for number in [number for number, until in self._in_flight.items() if until is not None and until <= now]:
+            del self._in_flight[number]
+        rows = self._store.outbox(limit)
+        fresh = [row for row in rows if row.number not in self._in_flight]
+        for row in fresh:
+            self._in_flight[row.number] = None
+        return [Outgoing(row.number, self._framed(row.kind, row.payload, TraceContext.parse(row.traceparent))) for row in fresh]
+
+    def sent(self, number: int) -> None:
+        """The broker has taken a frame: forget it.
+
+        :raises StoreError: it stays, and will be sent again; the cloud drops the repetition.
+        """
+        self._store.pop(number)
+        self._in_flight.pop(number, None)
+
+    def not_sent(self, number: int, now: datetime) -> None:
+        """The broker refused a frame: try again in a minute."""
+        self._in_flight[number] = now + REFUSED_BY_BROKER_WAIT
+
+    def disconnected(self) -> None:
+        """The connection is gone: what was under way is to be sent again."""
+        self._in_flight.clear()
+
+    def store_failure(self, frame: Frame, error: StoreError, now: datetime) -> Frame:
+        """The answer to a message that could not be stored, to be published once, outside the outbox."""
+        names = peek(frame.payload)
+        trace = TraceContext.from_frame(frame, self._random_bytes, names.trace_id)
+        return self._frame(self._failure(names.reference, error.problem, now, trace), trace)
+
+    def _refuse(self, frame: Frame, problem: Problem, now: datetime, trace: TraceContext | None = None) -> list[DeviceEvent]:
+        """Answer FAILED; keep the head of what could not be read."""
+        names = peek(frame.payload)
+        unread = trace is None
+        trace = trace or TraceContext.from_frame(frame, self._random_bytes, names.trace_id)
+        with self._store.transaction():
+            if unread:
+                self._keep(frame, problem, now)
+            self._push(self._failure(names.reference, problem, now, trace), trace)
+        return [ScheduleRefused(reference=names.reference, problem=problem, trace_id=trace.trace_id)]
+
+    def _alert(self, frame: Frame, what: str, now: datetime) -> list[DeviceEvent]:
+        """A message for another device: said on this device's own topic only, at most once a minute."""
+        problem = Problem(code=ErrorCode.MESSAGE_WRONG_DEVICE, message=f"{what}; this is {self._device_id}")
+        if self._alerted_at is None or not timedelta(0) <= now - self._alerted_at < ALERT_INTERVAL:
+            self._alerted_at = now
+            self._refuse(frame, problem, now)
+        return [SecurityAlert(topic=frame.topic, problem=problem)]
+
+    def _keep(self, frame: Frame, problem: Problem, now: datetime) -> None:
+        head, size = frame.payload[:HEAD_BYTES], len(frame.payload)
+        rejected = Rejected(at=now, topic=frame.topic[:HEAD_BYTES], size_bytes=size, head=head, reason=problem.reason())
+        self._store.keep_rejected(rejected)
+
+    def _failure(self, reference: str, problem: Problem, now: datetime, trace: TraceContext) -> Ack:
+        return Ack(
+            schedule_id=ScheduleId(reference),
+            device_id=self._device_id,
+            status=AckStatus.FAILED,
+            timestamp=now,
+            error_reason=problem.reason(),
+            trace_id=trace.trace_id,
+        )
+
+    def _push(self, message: Message, trace: TraceContext) -> None:
+        self._store.push(BY_TYPE[type(message)].kind, encode(message), trace.child(self._random_bytes).traceparent)
+
+    def _frame(self, message: Message, trace: TraceContext | None) -> Frame:
+        return self._framed(BY_TYPE[type(message)].kind, encode(message), trace)
+
+    def _framed(self, kind: Kind, payload: bytes, trace: TraceContext | None) -> Frame:
+        row = topics.CHANNELS[CHANNEL_OF[kind]]
+        return Frame(
+            topic=self._topics[kind],
+            payload=payload,
+            qos=row.qos,
+            retain=row.retained,
+            content_type=DEFAULT_CONTENT_TYPE,
+            user_properties=trace.user_properties() if trace is not None else (),
+        )

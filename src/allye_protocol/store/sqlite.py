@@ -1,0 +1,244 @@
+"""A device store in SQLite: what a device uses.
+
+1. Write-ahead log with ``synchronous=FULL``: a transaction that returned has reached the disk. With ``NORMAL``, acknowledged
+   schedules were lost in simulated power cuts; that setting is not offered.
+2. ``BEGIN IMMEDIATE``: a transaction that begins can be finished; there is no lock to wait for half-way.
+3. Rows hold the columns that queries need, and the record itself as MessagePack.
+4. One writing thread. Other processes may read at any time (``allye-device status`` does).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import msgspec
+
+from allye_protocol.errors import ErrorCode, StoreError
+from allye_protocol.messages import Kind
+from allye_protocol.store.base import (
+    MAX_OUTBOX_ROWS,
+    MAX_REJECTED_ROWS,
+    DeviceStore,
+    Entry,
+    EntryState,
+    OutboxRow,
+    PlannedSlot,
+    Rejected,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+__all__ = ["SqliteStore"]
+
+SCHEMA_VERSION: Final = 1
+SCHEMA: Final = """
+CREATE TABLE entry (schedule_id TEXT PRIMARY KEY, generated_at INTEGER, ends INTEGER, state TEXT, record BLOB) WITHOUT ROWID;
+CREATE INDEX entry_by_state ON entry (state, generated_at);
+CREATE INDEX entry_by_end ON entry (ends);
+CREATE TABLE slot (starts INTEGER PRIMARY KEY, ends INTEGER, reported INTEGER, record BLOB);
+CREATE INDEX slot_open ON slot (ends) WHERE NOT reported;
+CREATE TABLE outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT, payload BLOB, traceparent TEXT);
+CREATE TABLE rejected (number INTEGER PRIMARY KEY AUTOINCREMENT, record BLOB);
+CREATE TABLE high_water (only INTEGER PRIMARY KEY CHECK (only = 1), generated_at INTEGER);
+"""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_CORRUPT: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_entry: Final = msgspec.msgpack.Decoder(Entry).decode
+_slot: Final = msgspec.msgpack.Decoder(PlannedSlot).decode
+_rejected: Final = msgspec.msgpack.Decoder(Rejected).decode
+
+
+class SqliteStore(DeviceStore):
+    """Inbox, plan and outbox of one device in one SQLite file.
+
+    :param path: the file; it is made where there is none. Its folder must exist.
+    :param max_outbox_rows: rows above which the oldest result gives way.
+    :raises StoreError: ``store.corrupt`` for a file that is no intact store of this version, ``store.failed`` for one that
+        cannot be opened.
+    """
+
+    def __init__(self, path: Path | str, *, max_outbox_rows: int = MAX_OUTBOX_ROWS) -> None:
+        self.path: Final = str(path)
+        self._max_outbox_rows: Final = max_outbox_rows
+        self._depth = 0
+        try:
+            self._db = sqlite3.connect(self.path, timeout=5.0, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._prepare()
+        except sqlite3.Error as error:
+            self._fail(error)
+
+    def _prepare(self) -> None:
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version not in (0, SCHEMA_VERSION):
+            raise StoreError(
+                ErrorCode.STORE_CORRUPT,
+                f"{self.path} has store layout {version}; this library knows {SCHEMA_VERSION}: upgrade it, or use another file",
+            )
+        if version == 0:
+            with self.transaction():
+                for statement in SCHEMA.strip().split(";\n"):
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        (health,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+        if health != "ok":
+            raise StoreError(ErrorCode.STORE_CORRUPT, f"{self.path} is damaged ({health}): move it away and start again")
+
+    def close(self) -> None:
+        """Close the file. Using the store afterwards raises ``store.failed``."""
+        self._db.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything inside is on disk when this returns, or none of it."""
+        if self._depth:
+            yield
+            return
+        self._run("BEGIN IMMEDIATE")
+        self._depth = 1
+        try:
+            yield
+            self._run("COMMIT")
+        except BaseException:
+            self._roll_back()
+            raise
+        finally:
+            self._depth = 0
+
+    def _roll_back(self) -> None:
+        # SQLite has rolled back by itself after some errors, a full disk among them.
+        try:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            self._fail(error)
+
+    def entry(self, schedule_id: str) -> Entry | None:
+        """What is remembered of an id."""
+        row = self._run("SELECT record FROM entry WHERE schedule_id = ?", schedule_id).fetchone()
+        return None if row is None else _entry(row[0])
+
+    def put_entry(self, entry: Entry) -> None:
+        """Remember an entry."""
+        columns = (entry.schedule_id, _micros(entry.generated_at), _micros(entry.end), entry.state, _encode(entry))
+        self._run("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?, ?)", *columns)
+
+    def unsettled(self) -> list[Entry]:
+        """Entries that are admitted and not settled, oldest first."""
+        rows = self._run("SELECT record FROM entry WHERE state = ? ORDER BY generated_at", EntryState.ADMITTED)
+        return [_entry(record) for (record,) in rows]
+
+    def high_water(self) -> datetime | None:
+        """``generated_at`` of the newest schedule ever admitted."""
+        row = self._run("SELECT generated_at FROM high_water").fetchone()
+        return None if row is None else _EPOCH + row[0] * _MICROSECOND
+
+    def raise_high_water(self, generated_at: datetime) -> None:
+        """Never falls."""
+        self._run(
+            "INSERT INTO high_water VALUES (1, ?) ON CONFLICT (only) "
+            "DO UPDATE SET generated_at = max(generated_at, excluded.generated_at)",
+            _micros(generated_at),
+        )
+
+    def slots(self, start: datetime, end: datetime) -> list[PlannedSlot]:
+        """The planned slots that begin in ``[start, end)``."""
+        rows = self._run(
+            "SELECT record FROM slot WHERE starts >= ? AND starts < ? ORDER BY starts", _micros(start), _micros(end)
+        )
+        return [_slot(record) for (record,) in rows]
+
+    def slot_at(self, instant: datetime) -> PlannedSlot | None:
+        """The planned slot that contains ``instant``."""
+        at = _micros(instant)
+        row = self._run("SELECT ends, record FROM slot WHERE starts <= ? ORDER BY starts DESC LIMIT 1", at).fetchone()
+        return None if row is None or row[0] <= at else _slot(row[1])
+
+    def next_slot(self, after: datetime) -> PlannedSlot | None:
+        """The first planned slot that begins after ``after``."""
+        row = self._run("SELECT record FROM slot WHERE starts > ? ORDER BY starts LIMIT 1", _micros(after)).fetchone()
+        return None if row is None else _slot(row[0])
+
+    def unreported(self, now: datetime) -> list[PlannedSlot]:
+        """The ended slots without a result."""
+        rows = self._run("SELECT record FROM slot WHERE NOT reported AND ends <= ? ORDER BY starts", _micros(now))
+        return [_slot(record) for (record,) in rows]
+
+    def put_slots(self, slots: Iterable[PlannedSlot]) -> None:
+        """Store slots by their start."""
+        for slot in slots:
+            columns = (_micros(slot.start), _micros(slot.end), slot.reported, _encode(slot))
+            self._run("INSERT OR REPLACE INTO slot VALUES (?, ?, ?, ?)", *columns)
+
+    def push(self, kind: Kind, payload: bytes, traceparent: str) -> int:
+        """Append to the outbox."""
+        with self.transaction():
+            if self.outbox_size() >= self._max_outbox_rows:
+                gone = self._run(
+                    "DELETE FROM outbox WHERE number = (SELECT min(number) FROM outbox WHERE kind = ?)", Kind.EXECUTION_RESULT
+                )
+                if not gone.rowcount:
+                    raise StoreError(ErrorCode.STORE_FULL, "the outbox is full of answers that wait to be sent")
+            insert = "INSERT INTO outbox (kind, payload, traceparent) VALUES (?, ?, ?)"
+            return self._run(insert, kind, payload, traceparent).lastrowid or 0
+
+    def outbox(self, limit: int, after: int = 0) -> list[OutboxRow]:
+        """The oldest rows above ``after``."""
+        rows = self._run(
+            "SELECT number, kind, payload, traceparent FROM outbox WHERE number > ? ORDER BY number LIMIT ?", after, limit
+        )
+        return [OutboxRow(number=row[0], kind=Kind(row[1]), payload=row[2], traceparent=row[3]) for row in rows]
+
+    def pop(self, number: int) -> None:
+        """Forget a row that the broker has."""
+        self._run("DELETE FROM outbox WHERE number = ?", number)
+
+    def outbox_size(self) -> int:
+        """How many rows wait."""
+        (count,) = self._run("SELECT count(*) FROM outbox").fetchone()
+        return int(count)
+
+    def keep_rejected(self, rejected: Rejected) -> None:
+        """Add to the ring."""
+        with self.transaction():
+            number = self._run("INSERT INTO rejected (record) VALUES (?)", _encode(rejected)).lastrowid or 0
+            self._run("DELETE FROM rejected WHERE number <= ?", number - MAX_REJECTED_ROWS)
+
+    def rejected(self) -> list[Rejected]:
+        """The ring, oldest first."""
+        return [_rejected(record) for (record,) in self._run("SELECT record FROM rejected ORDER BY number")]
+
+    def prune(self, before: datetime) -> int:
+        """Forget what ended long ago."""
+        at = _micros(before)
+        with self.transaction():
+            entries = self._run("DELETE FROM entry WHERE ends < ? AND state != ?", at, EntryState.ADMITTED)
+            slots = self._run("DELETE FROM slot WHERE ends < ? AND reported", at)
+        return entries.rowcount + slots.rowcount
+
+    def _run(self, statement: str, *values: Any) -> sqlite3.Cursor:
+        try:
+            return self._db.execute(statement, values)
+        except sqlite3.Error as error:
+            self._fail(error)
+
+    def _fail(self, error: sqlite3.Error) -> NoReturn:
+        number = getattr(error, "sqlite_errorcode", None)
+        if number == sqlite3.SQLITE_FULL:
+            raise StoreError(ErrorCode.STORE_FULL, f"no space left to write {self.path}: free some") from error
+        if number in _CORRUPT:
+            raise StoreError(ErrorCode.STORE_CORRUPT, f"{self.path} is no intact store ({error}): move it away") from error
+        raise StoreError(ErrorCode.STORE_FAILED, f"cannot use {self.path}: {error}") from error
+
+
+def _micros(instant: datetime) -> int:
+    return (instant - _EPOCH) // _MICROSECOND
