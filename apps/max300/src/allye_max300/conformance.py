@@ -1,8 +1,8 @@
 """Puts a driver through the rules of :mod:`allye_max300.driver`.
 
-It needs no test framework: :func:`check` takes a driver and a way to let time pass, and returns what it found. **It moves power**,
-a tenth of the rating for some seconds each way, and trips the emergency stop unless told to skip that: run it on a battery that
-somebody stands next to, or on a simulated one.
+It needs no test framework: :func:`check` takes a driver and a way to let time pass, and returns what it found. **It moves
+power**, a tenth of the rating for some seconds each way, and trips the emergency stop unless told to skip that: run it on a
+battery that somebody stands next to, or on a simulated one.
 """
 
 from __future__ import annotations
@@ -10,13 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection, Iterator
 from datetime import timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
+
+from allye_max300.driver import Driver  # noqa: TC001 - RULES names it at run time
+from allye_max300.telemetry import State
 from allye_protocol.errors import DriverError, ErrorCode
 
-from allye_max300.driver import Driver
-from allye_max300.telemetry import State, Telemetry
+if TYPE_CHECKING:
+    from allye_max300.telemetry import Telemetry
 
 __all__ = ["RULES", "Finding", "Wait", "check"]
 

@@ -58,7 +58,7 @@ class Battery:
         self._noticed = (visible_state(config, self._state), controller.alarms(self._state))
         state = self.present()
         self._snapshot = self._measure(state)
-        self._save(state)
+        self._save()
 
     def present(self) -> BatteryState:
         """The battery now.
@@ -74,7 +74,7 @@ class Battery:
             self._state = state
         self._notice(state)
         if now_us - self._saved_us >= self.config.save_every_s * 1_000_000:
-            self._save(state)
+            self._save()
         return state
 
     def commit(self, state: BatteryState) -> BatteryState:
@@ -84,7 +84,7 @@ class Battery:
         """
         self._state = state
         self._notice(state)
-        self._save(state)
+        self._save()
         return state
 
     def reading(self, state: BatteryState) -> Reading:
@@ -156,7 +156,7 @@ class Battery:
     def _note(self, time_us: int, kind: EventKind, text: str) -> None:
         self._events.append(DriverEvent(time=self.wall(time_us), kind=kind, text=text))
 
-    def _save(self, state: BatteryState) -> None:
-        self._saved_us = state.time_us
+    def _save(self) -> None:
+        self._saved_us = self._newest_us
         if self._path is not None:
-            statefile.save(self._path, statefile.Saved(offset_us=self._offset_us, state=state))
+            statefile.save(self._path, statefile.Saved(offset_us=self._offset_us, state=self._state))
