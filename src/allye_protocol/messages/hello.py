@@ -29,20 +29,66 @@ Name = Annotated[str, Meta(max_length=128)]
 class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
     """What the battery can do, as the device is configured."""
 
-    max_charge_w: Annotated[Watts, Meta(description="Largest charging power at the AC terminals, W.", examples=[150_000])]
-    max_discharge_w: Annotated[Watts, Meta(description="Largest discharging power at the AC terminals, W.", examples=[150_000])]
+    max_charge_w: Annotated[
+        Watts,
+        Meta(
+            description=(
+                "Largest charging power at the AC terminals, W. A schedule that asks for more is refused, not clamped: a plan is "
+                "executed as it was priced or not at all."
+            ),
+            examples=[150_000],
+        ),
+    ]
+    max_discharge_w: Annotated[
+        Watts,
+        Meta(
+            description="Largest discharging power at the AC terminals, W, as a positive number. It may differ from charging.",
+            examples=[150_000],
+        ),
+    ]
     capacity_wh: Annotated[
-        int, Meta(ge=0, le=1_000_000_000, description="Usable energy from empty to full, Wh.", examples=[300_000])
+        int,
+        Meta(
+            ge=0,
+            le=1_000_000_000,
+            description="Usable energy from empty to full, Wh. Percentages of charge are of this.",
+            examples=[300_000],
+        ),
     ]
     power_step_w: Annotated[
         int,
-        Meta(ge=1, le=MAX_WATTS, description="Setpoints are multiples of this power, W.", examples=[100]),
+        Meta(
+            ge=1,
+            le=MAX_WATTS,
+            description=(
+                "Setpoints are multiples of this power, W. A planner rounds to it beforehand, so that what is planned is what is "
+                "executed."
+            ),
+            examples=[100],
+        ),
     ]
-    soc_min_pct: Annotated[Percent, Meta(description="Lowest state of charge to discharge to, %.", examples=[10.0])]
-    soc_max_pct: Annotated[Percent, Meta(description="Highest state of charge to charge to, %.", examples=[95.0])]
+    soc_min_pct: Annotated[
+        Percent,
+        Meta(
+            description="Lowest state of charge to discharge to, %. The device stops there whatever the schedule says.",
+            examples=[10.0],
+        ),
+    ]
+    soc_max_pct: Annotated[
+        Percent,
+        Meta(
+            description="Highest state of charge to charge to, %. The device stops there whatever the schedule says.",
+            examples=[95.0],
+        ),
+    ]
     slot_lengths_s: Annotated[
         tuple[Annotated[int, Meta(ge=1, le=86_400)], ...],
-        Meta(min_length=1, max_length=16, description="Slot lengths that the device takes, s.", examples=[[1800]]),
+        Meta(
+            min_length=1,
+            max_length=16,
+            description="Slot lengths that the device takes, s. Version 1 has slots of 1800 s only.",
+            examples=[[1800]],
+        ),
     ]
 
 
@@ -55,7 +101,10 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             min_length=1,
             max_length=32,
-            description="Major versions that the device speaks. The cloud takes the highest that both know.",
+            description=(
+                "Major versions that the device speaks, in any order. The cloud takes the highest that both know; there is no "
+                "range, so that a device can drop a version in the middle."
+            ),
             examples=[[1]],
         ),
     ]
@@ -64,16 +113,32 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             min_length=1,
             max_length=16,
-            description="Encodings that the device reads, as media types. The cloud takes the first of its own that is here.",
+            description=(
+                "Encodings that the device reads, as media types. The cloud takes the first of its own preferences that is here, "
+                "as both directions then use the same one."
+            ),
             examples=[["application/json"]],
         ),
     ]
-    model: Annotated[Name, Meta(description="The battery's model, for people.", examples=["MAX300"])]
-    firmware: Annotated[Name, Meta(description="The battery's or the device's firmware, for people.", examples=["2026.11"])]
-    library: Annotated[
-        Name, Meta(description="The protocol library and its version, for people.", examples=["allye-protocol 0.1.0"])
+    model: Annotated[
+        Name,
+        Meta(description="The battery's model, for people: nothing is decided by it, see capabilities.", examples=["MAX300"]),
     ]
-    capabilities: Annotated[Capabilities, Meta(description="What the battery can do; a planner keeps within it.")]
+    firmware: Annotated[
+        Name,
+        Meta(
+            description="The battery's or the device's firmware, for people: which devices have a known fault.",
+            examples=["2026.11"],
+        ),
+    ]
+    library: Annotated[
+        Name,
+        Meta(
+            description="The protocol library and its version, for people: which devices are due for an upgrade.",
+            examples=["allye-protocol 0.1.0"],
+        ),
+    ]
+    capabilities: Annotated[Capabilities, Meta(description="What the battery can do. A planner keeps within it.")]
 
 
 def hello_problems(hello: Hello) -> Iterator[Problem]:

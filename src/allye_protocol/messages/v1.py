@@ -23,6 +23,7 @@ from msgspec import Meta
 
 from allye_protocol.errors import MAX_REASON_CHARS, ErrorCode, Problem
 from allye_protocol.ids import MAX_ID_CHARS, DeviceId, ScheduleId, is_id
+from allye_protocol.messages.patterns import ID_SCHEMA, INSTANT_SCHEMA, SLOT_SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +59,7 @@ LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 """Instants lie in ``[EARLIEST, LATEST)``: room for a device that boots in 1970, and no arithmetic on them can overflow."""
 MAX_KW: Final = 10_000.0
 
-Instant = Annotated[datetime, Meta(tz=True)]
+Instant = Annotated[datetime, Meta(tz=True, extra_json_schema=INSTANT_SCHEMA)]
 Text = Annotated[str, Meta(max_length=1024)]
 TraceId = Annotated[
     Text,
@@ -81,6 +82,7 @@ ScheduleIdField = Annotated[
             "delivery can be told from a new plan."
         ),
         examples=["plan-2018-07-01-a"],
+        extra_json_schema=ID_SCHEMA,
     ),
 ]
 DeviceIdField = Annotated[
@@ -93,6 +95,7 @@ DeviceIdField = Annotated[
             "topic too; the receiver refuses a message in which the two differ."
         ),
         examples=["max300-0001"],
+        extra_json_schema=ID_SCHEMA,
     ),
 ]
 SlotStart = Annotated[
@@ -103,6 +106,7 @@ SlotStart = Annotated[
             "on UTC, so that no change of clocks can make one twice or not at all."
         ),
         examples=["2018-07-01T10:00:00Z"],
+        extra_json_schema=SLOT_SCHEMA,
     ),
 ]
 SlotEnd = Annotated[
@@ -110,6 +114,7 @@ SlotEnd = Annotated[
     Meta(
         description="The instant after the slot: exactly 30 minutes after its start. Redundant, and therefore checked.",
         examples=["2018-07-01T10:30:00Z"],
+        extra_json_schema=SLOT_SCHEMA,
     ),
 ]
 
@@ -246,7 +251,7 @@ class Ack(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tru
             extra_json_schema={
                 "description": (
                     "The schedule that is answered. For a message whose id could not be read: the payload's SHA-256, "
-                    "64 hex digits."
+                    "64 hex digits, so that the sender can still tell which of its messages it was."
                 )
             }
         ),
@@ -263,10 +268,26 @@ class Ack(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tru
     ]
     timestamp: Annotated[
         Instant,
-        Meta(description="The device's time of this status: RFC 3339 with an offset.", examples=["2018-06-30T18:00:01.25Z"]),
+        Meta(
+            description=(
+                "The device's time of this status: RFC 3339 with an offset. For people and for measuring delays; it decides "
+                "nothing, as a device's clock may be wrong."
+            ),
+            examples=["2018-06-30T18:00:01.25Z"],
+        ),
     ]
     applied_at: (
-        Annotated[Instant, Meta(description="When it was armed; goes with APPLIED.", examples=["2018-06-30T18:00:02Z"])] | None
+        Annotated[
+            Instant,
+            Meta(
+                description=(
+                    "When the schedule was armed: RFC 3339 with an offset. Goes with APPLIED. A repeated answer is the same "
+                    "answer, this time included."
+                ),
+                examples=["2018-06-30T18:00:02Z"],
+            ),
+        ]
+        | None
     ) = None
     error_reason: (
         Annotated[
@@ -321,14 +342,23 @@ class ExecutionResult(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_
     ]
     timestamp: Annotated[
         Instant,
-        Meta(description="When the device drew up the result: RFC 3339 with an offset.", examples=["2018-07-01T10:30:00.5Z"]),
+        Meta(
+            description=(
+                "When the device drew up the result: RFC 3339 with an offset. After the slot's end; results that waited for a "
+                "connection come late and keep their time."
+            ),
+            examples=["2018-07-01T10:30:00.5Z"],
+        ),
     ]
     error_reason: (
         Annotated[
             str,
             Meta(
                 max_length=MAX_REASON_CHARS,
-                description="Why it is a FAIL, or what limited a SUCCEED, at most 256 characters, beginning with the code.",
+                description=(
+                    "Why it is a FAIL, or what limited a SUCCEED, at most 256 characters. This library begins it with the "
+                    "registered code and a colon, as in an ack."
+                ),
                 examples=["exec.limited_soc: the battery was full"],
             ),
         ]

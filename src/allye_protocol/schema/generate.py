@@ -1,0 +1,119 @@
+"""One JSON Schema (2020-12) from one message type.
+
+msgspec writes what the types say. Here it becomes a document for people: the message at the root instead of behind a reference,
+an optional member with its description where readers and tools look for it, a constant as a constant, members in a fixed order,
+the rules between members, and whole messages as examples.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from allye_protocol.errors import DecodeError, ErrorCode
+from allye_protocol.messages.registry import KINDS, VERSIONS, Kind, Spec
+from allye_protocol.schema.examples import examples
+from allye_protocol.schema.rules import MEMBER_RULES, rules
+
+__all__ = ["generate", "identifier", "spec_of"]
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+_ORDER: Final = (
+    "$schema", "$id", "$ref", "$comment", "title", "description", "type", "const", "enum", "default", "pattern", "not", "format",
+    "minLength", "maxLength", "minimum", "maximum", "minItems", "maxItems", "items", "properties", "required", "allOf", "anyOf",
+    "examples", "$defs",
+)  # fmt: skip
+
+
+def generate(kind: Kind | str, version: int = 1) -> dict[str, Any]:
+    """The JSON Schema of one kind of message.
+
+    :param kind: what the message is.
+    :param version: the protocol's major version. The shape of ``hello`` is the same in all of them.
+    :returns: a new JSON-ready document.
+    :raises DecodeError: ``message.unknown_kind``, ``version.unsupported``.
+    """
+    spec = spec_of(kind, version)
+    _, definitions = msgspec.json.schema_components([spec.struct], ref_template="#/$defs/{name}")
+    definitions = {name: _tidied({**node, **MEMBER_RULES.get(name, {})}) for name, node in definitions.items()}
+    root = definitions.pop(spec.struct.__name__)
+    document = {
+        **root,
+        "$schema": DIALECT,
+        "$id": identifier(spec.kind, version),
+        "title": f"Allye device protocol, {'all versions' if spec.version == 0 else f'version {version}'}: {spec.kind}",
+        "description": _described(root["description"], spec),
+        "examples": examples(spec.kind, spec.version),
+    }
+    if definitions:
+        document["$defs"] = dict(sorted(definitions.items()))
+    return _ordered(document)
+
+
+def identifier(kind: Kind, version: int = 1) -> str:
+    """The ``$id`` of a schema: a name, not an address.
+
+    :param kind: what the message is.
+    :param version: the protocol's major version.
+    """
+    return f"urn:allye:protocol:v{version}:{kind}"
+
+
+def spec_of(kind: Kind | str, version: int) -> Spec:
+    """The message type of a kind in a version.
+
+    :raises DecodeError: ``message.unknown_kind``, ``version.unsupported``.
+    """
+    try:
+        kind = Kind(kind)
+    except ValueError:
+        raise DecodeError(
+            ErrorCode.MESSAGE_UNKNOWN_KIND, f"no message kind {str(kind)[:64]!r}; known: {', '.join(Kind)}"
+        ) from None
+    spec = KINDS.get((kind, version)) or KINDS.get((kind, 0))
+    if spec is None or version not in VERSIONS:
+        known = ", ".join(map(str, VERSIONS))
+        raise DecodeError(ErrorCode.VERSION_UNSUPPORTED, f"no version {version} of the messages; known: {known}")
+    return spec
+
+
+def _described(summary: str, spec: Spec) -> str:
+    lines = [
+        summary,
+        "",
+        "Unknown members are ignored, as later minor versions add optional ones; an optional member that is null counts as absent.",
+        "",
+        "A receiver also refuses what JSON Schema cannot express:",
+    ]
+    for rule in rules(spec.kind, spec.version):
+        lines.append(f"- {rule.text} ({', '.join(sorted(rule.codes))})")
+    return "\n".join(lines)
+
+
+def _tidied(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_tidied(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    node = {key: value if key in ("examples", "default", "enum") else _tidied(value) for key, value in node.items()}
+    match node:
+        case {"anyOf": [dict(inner), {"type": "null"}], **rest}:
+            node = _optional(inner, rest)
+        case {"enum": [int(only)], **rest}:
+            node = {**rest, "type": "integer", "const": only}
+        case {"enum": [*members], **rest} if "type" not in rest and all(isinstance(member, str) for member in members):
+            node = {**rest, "type": "string", "enum": members}
+    return _ordered(node)
+
+
+def _optional(inner: dict[str, Any], rest: dict[str, Any]) -> dict[str, Any]:
+    """A member that may be null, described where it stands."""
+    if "$ref" in inner:
+        reference = {"$ref": inner.pop("$ref")}
+        return {**rest, **inner, "anyOf": [reference, {"type": "null"}]}
+    return {**rest, **inner, "type": [inner["type"], "null"]}
+
+
+def _ordered(node: dict[str, Any]) -> dict[str, Any]:
+    return {key: node[key] for key in (*_ORDER, *node) if key in node}
