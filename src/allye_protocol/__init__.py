@@ -25,14 +25,19 @@ from allye_protocol.messages import (
     Schedule,
     TimeSpan,
 )
+from allye_protocol.session import CloudConfig, CloudSession, DeviceConfig, DeviceSession
 
 __all__ = [
     "Ack",
     "AckStatus",
     "AllyeError",
     "Capabilities",
+    "CloudConfig",
+    "CloudSession",
     "DecodeError",
+    "DeviceConfig",
     "DeviceId",
+    "DeviceSession",
     "EncodeError",
     "ErrorCode",
     "ExecutionResult",

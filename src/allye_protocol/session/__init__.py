@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from allye_protocol.session.cloud import CloudConfig, CloudSession, Dispatch
 from allye_protocol.session.device import DeviceConfig, DeviceSession, Outgoing, Reading
 
-__all__ = ["DeviceConfig", "DeviceSession", "Outgoing", "Reading"]
+__all__ = ["CloudConfig", "CloudSession", "DeviceConfig", "DeviceSession", "Dispatch", "Outgoing", "Reading"]

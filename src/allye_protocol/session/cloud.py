@@ -1,0 +1,342 @@
+"""The cloud's side of the protocol as a machine, for a whole fleet.
+
+1. It reads no clock, opens nothing and waits for nothing; jitter comes from an injected source. It keeps nothing but what is
+   under way: everything else is in its store, so several workers can share one.
+2. A schedule is stored before it is first published, and repeated with the same id and content until the device answers, its
+   horizon ends, or the answer is final (:mod:`allye_protocol.delivery`).
+3. :meth:`CloudSession.receive` never raises for what a device sent. When it returns, what follows from the message is stored.
+   It raises :class:`~allye_protocol.errors.StoreError`, and nothing else, when the store could not keep it.
+4. A device speaks only for itself: the topic's device, the message's and the schedule's must be one.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from allye_protocol import topics
+from allye_protocol.codec import DEFAULT_CONTENT_TYPE, decode, encode
+from allye_protocol.delivery import OPEN, TRANSITIONS, Cause, Delivery, RetryPolicy, State, cause_of
+from allye_protocol.errors import DecodeError, ErrorCode, Problem, RefusalError, TopicError, code_of_reason
+from allye_protocol.events import (
+    AlarmRaised,
+    CloudEvent,
+    DeliveryChanged,
+    DeviceAnnounced,
+    MessageRefused,
+    ResultReceived,
+)
+from allye_protocol.frame import Frame
+from allye_protocol.messages import Ack, ExecutionResult, Hello, Kind, Schedule
+from allye_protocol.messages.registry import CHANNEL_OF, Message
+from allye_protocol.tracing import RandomBytes, TraceContext
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from allye_protocol.store.cloud import CloudStore
+
+__all__ = ["CloudConfig", "CloudSession", "Dispatch"]
+
+REFUSED_BY_BROKER_WAIT: Final = timedelta(seconds=60)
+_KIND_OF: Final = {channel: kind for kind, channel in CHANNEL_OF.items() if kind is not Kind.SCHEDULE}
+
+
+class CloudConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """How a cloud session works.
+
+    :param root: the topics' root.
+    :param group: the name that workers share who divide the fleet's messages among them; ``None`` for a single worker.
+    :param retry: how a schedule is repeated.
+    """
+
+    root: str = topics.DEFAULT_ROOT
+    group: str | None = None
+    retry: RetryPolicy = RetryPolicy()
+
+
+class Dispatch(msgspec.Struct, frozen=True, kw_only=True):
+    """A schedule to publish now.
+
+    :param schedule_id: names it in :meth:`CloudSession.sent`.
+    """
+
+    schedule_id: str
+    frame: Frame
+
+
+class CloudSession:
+    """The protocol of a fleet, as seen by the cloud.
+
+    :param store: where deliveries, answers and results are kept.
+    :param random_bytes: where trace ids come from; ``os.urandom`` outside tests.
+    :param uniform: the source of jitter; ``random.uniform`` outside tests.
+    """
+
+    def __init__(
+        self,
+        store: CloudStore,
+        *,
+        random_bytes: RandomBytes,
+        uniform: Callable[[float, float], float],
+        config: CloudConfig | None = None,
+    ) -> None:
+        self._store: Final = store
+        self._config: Final = config or CloudConfig()
+        self._random_bytes: Final = random_bytes
+        self._uniform: Final = uniform
+        self._in_flight: set[str] = set()
+
+    @property
+    def subscriptions(self) -> tuple[str, ...]:
+        """The topic filters to subscribe to."""
+        return tuple(
+            topic_filter
+            for topic_filter in topics.cloud_filters(self._config.root, self._config.group)
+            if topic_filter.rpartition("/")[2] in _KIND_OF
+        )
+
+    def order_for(self, device_id: str, now: datetime) -> datetime:
+        """The ``generated_at`` of the next schedule for a device: now, or just after the newest one."""
+        newest = self._store.newest(device_id)
+        return now if newest is None else max(now, newest + timedelta(microseconds=1))
+
+    def submit(self, schedule: Schedule, now: datetime, trace: TraceContext | None = None) -> Delivery:
+        """Store a schedule for delivery. Submitting the same content again changes nothing.
+
+        :param trace: the trace it belongs to; without one, the schedule's ``trace_id`` or a new one.
+        :returns: its delivery.
+        :raises EncodeError: for a schedule that breaks a rule of its kind.
+        :raises RefusalError: ``order.conflict`` for an id that names another content, ``order.stale`` for a schedule that is
+            not newer than the device's newest (see :meth:`order_for`), ``time.expired`` for one whose horizon is past.
+        :raises StoreError: it was not stored.
+        """
+        trace = trace or TraceContext.start(self._random_bytes, schedule.trace_id)
+        schedule = msgspec.structs.replace(schedule, trace_id=trace.trace_id)
+        with self._store.transaction():
+            known = self._store.delivery(schedule.schedule_id)
+            if known is not None:
+                return self._same(known, schedule)
+            newest = self._store.newest(schedule.device_id)
+            if newest is not None and schedule.generated_at <= newest:
+                message = (
+                    f"generated_at is not after that of the newest schedule for {schedule.device_id}, {newest.isoformat()}"
+                )
+                raise RefusalError(ErrorCode.ORDER_STALE, message, path="/generated_at")
+            if schedule.end <= now:
+                raise RefusalError(ErrorCode.TIME_EXPIRED, f"the last slot ended at {schedule.end.isoformat()}")
+            delivery = Delivery(
+                schedule_id=schedule.schedule_id,
+                device_id=schedule.device_id,
+                generated_at=schedule.generated_at,
+                start=schedule.start,
+                end=schedule.end,
+                payload=encode(schedule),
+                traceparent=trace.traceparent,
+                state=State.PENDING,
+                attempts=0,
+                due_at=now,
+                created_at=now,
+            )
+            self._store.put_delivery(delivery)
+        return delivery
+
+    def _same(self, known: Delivery, schedule: Schedule) -> Delivery:
+        """The delivery that an id already has; the trace alone may differ."""
+        before = decode(known.payload, Kind.SCHEDULE)
+        if before != msgspec.structs.replace(schedule, trace_id=before.trace_id if isinstance(before, Schedule) else None):
+            message = f"id {schedule.schedule_id} already names another content; make a new id"
+            raise RefusalError(ErrorCode.ORDER_CONFLICT, message, path="/schedule_id")
+        return known
+
+    def frames_to_send(self, now: datetime, limit: int = 20) -> list[Dispatch]:
+        """The schedules to publish now, so that at most ``limit`` are under way. Each is stored as SENT before it is returned.
+
+        Call :meth:`sent` when the broker has taken one, :meth:`not_sent` when it refused it, and :meth:`disconnected` when the
+        connection ends.
+
+        :raises StoreError: nothing is to be published.
+        """
+        room = limit - len(self._in_flight)
+        if room <= 0:
+            return []
+        made = []
+        with self._store.transaction():
+            for delivery in self._store.due(now, room):
+                attempts = delivery.attempts + 1
+                sent = msgspec.structs.replace(
+                    delivery,
+                    state=TRANSITIONS.get((delivery.state, Cause.PUBLISHED), delivery.state),
+                    attempts=attempts,
+                    due_at=now + self._config.retry.wait(attempts, self._uniform),
+                    sent_at=delivery.sent_at or now,
+                )
+                self._store.put_delivery(sent)
+                made.append(Dispatch(schedule_id=sent.schedule_id, frame=self._frame(sent, now)))
+        self._in_flight.update(dispatch.schedule_id for dispatch in made)
+        return made
+
+    def sent(self, schedule_id: str) -> None:
+        """The broker has taken a schedule. Neither delivery nor durability: only room for the next one."""
+        self._in_flight.discard(schedule_id)
+
+    def not_sent(self, schedule_id: str, now: datetime) -> None:
+        """The broker refused a schedule: try again in a minute.
+
+        :raises StoreError: it is tried again when its turn comes.
+        """
+        self._in_flight.discard(schedule_id)
+        self._put_off(schedule_id, now + REFUSED_BY_BROKER_WAIT)
+
+    def disconnected(self, now: datetime) -> None:
+        """The connection is gone: what was under way is due again at once.
+
+        :raises StoreError: it is due again when its turn comes.
+        """
+        under_way, self._in_flight = self._in_flight, set()
+        with self._store.transaction():
+            for schedule_id in under_way:
+                self._put_off(schedule_id, now)
+
+    def _put_off(self, schedule_id: str, until: datetime) -> None:
+        delivery = self._store.delivery(schedule_id)
+        if delivery is not None and delivery.state in OPEN:
+            self._store.put_delivery(msgspec.structs.replace(delivery, due_at=until))
+
+    def receive(self, frame: Frame, now: datetime) -> list[CloudEvent]:
+        """Take a message from a device.
+
+        :raises StoreError: nothing was stored; do not acknowledge the message.
+        """
+        try:
+            topic = topics.parse(frame.topic, self._config.root)
+            kind = _KIND_OF.get(topic.channel)
+            if kind is None:
+                message = f"nothing is taken on channel {topic.channel}"
+                return [_refused(frame, Problem(code=ErrorCode.MESSAGE_UNKNOWN_KIND, message=message))]
+            received = decode(frame.payload, kind, frame.content_type)
+        except (TopicError, DecodeError) as error:
+            return [_refused(frame, error.problem)]
+        if received.device_id != topic.device_id:
+            message = f"device {topic.device_id} sent a message of device {received.device_id}"
+            return [_refused(frame, Problem(code=ErrorCode.MESSAGE_WRONG_DEVICE, message=message, path="/device_id"))]
+        with self._store.transaction():
+            return self._take(frame, received, now)
+
+    def _take(self, frame: Frame, received: Message, now: datetime) -> list[CloudEvent]:
+        if isinstance(received, Ack):
+            return self._acknowledged(frame, received, now)
+        if isinstance(received, ExecutionResult):
+            return [ResultReceived(result=received)] if self._store.keep_result(received, now) else []
+        if isinstance(received, Hello):
+            return self._announced(received, now)
+        raise TypeError(f"no handler for {type(received).__name__}")
+
+    def _announced(self, hello: Hello, now: datetime) -> list[CloudEvent]:
+        """A device is online: what it has not answered is due at once."""
+        self._store.keep_hello(hello, now)
+        for delivery in self._store.open_deliveries(hello.device_id):
+            if delivery.due_at > now and delivery.schedule_id not in self._in_flight:
+                self._store.put_delivery(msgspec.structs.replace(delivery, due_at=now))
+        return [DeviceAnnounced(hello=hello)]
+
+    def _acknowledged(self, frame: Frame, ack: Ack, now: datetime) -> list[CloudEvent]:
+        delivery = self._store.delivery(ack.schedule_id)
+        if delivery is None or delivery.device_id != ack.device_id:
+            words = f" ({ack.error_reason})" if ack.error_reason else ""
+            message = f"device {ack.device_id} answered {ack.status} to {ack.schedule_id}, which was never sent to it{words}"
+            return [_refused(frame, Problem(code=ErrorCode.ORDER_UNKNOWN_SCHEDULE, message=message, path="/schedule_id"))]
+        self._store.keep_ack(ack, now)
+        code = code_of_reason(ack.error_reason)
+        cause = cause_of(ack.status, retryable=code is not None and code.retryable)
+        return self._move(delivery, cause, now, ack.error_reason or "")
+
+    def _move(self, delivery: Delivery, cause: Cause, now: datetime, reason: str = "") -> list[CloudEvent]:
+        """Apply the transition table."""
+        after = TRANSITIONS.get((delivery.state, cause))
+        if after is None:
+            return []
+        settled = after not in OPEN
+        moved = msgspec.structs.replace(
+            delivery,
+            state=after,
+            reason=reason,
+            received_at=delivery.received_at or (now if cause is not Cause.HORIZON_PASSED else None),
+            settled_at=now if settled else None,
+            due_at=now + self._config.retry.wait(max(delivery.attempts, 1), self._uniform)
+            if after is State.FAILED
+            else delivery.due_at,
+        )
+        self._store.put_delivery(moved)
+        return [
+            DeliveryChanged(
+                schedule_id=delivery.schedule_id,
+                device_id=delivery.device_id,
+                before=delivery.state,
+                after=after,
+                trace_id=_trace_id(delivery),
+                reason=reason,
+            )
+        ]
+
+    def tick(self, now: datetime) -> list[CloudEvent]:
+        """Let time pass: expire what is over, raise alarms for what is near.
+
+        :raises StoreError: nothing changed; call again.
+        """
+        events: list[CloudEvent] = []
+        with self._store.transaction():
+            for delivery in self._store.ending(now):
+                events += self._move(delivery, Cause.HORIZON_PASSED, now, delivery.reason)
+            for delivery in self._store.starting(now + self._config.retry.alarm_before):
+                self._store.put_delivery(msgspec.structs.replace(delivery, alarmed=True))
+                events.append(
+                    AlarmRaised(
+                        schedule_id=delivery.schedule_id,
+                        device_id=delivery.device_id,
+                        first_slot=delivery.start,
+                        state=delivery.state,
+                        trace_id=_trace_id(delivery),
+                    )
+                )
+        return events
+
+    @property
+    def under_way(self) -> int:
+        """How many schedules were handed out and neither taken nor refused by the broker."""
+        return len(self._in_flight)
+
+    def next_deadline(self, *, can_send: bool) -> datetime | None:
+        """When :meth:`tick` or :meth:`frames_to_send` has something to do next, if nothing arrives.
+
+        :param can_send: whether the app could publish now: it is connected and has room under its limit.
+        """
+        first = self._store.next_start()
+        alarm = None if first is None else first - self._config.retry.alarm_before
+        instants = (self._store.next_due() if can_send else None, self._store.next_end(), alarm)
+        return min((instant for instant in instants if instant is not None), default=None)
+
+    def _frame(self, delivery: Delivery, now: datetime) -> Frame:
+        row = topics.CHANNELS[CHANNEL_OF[Kind.SCHEDULE]]
+        trace = TraceContext.parse(delivery.traceparent) or TraceContext.start(self._random_bytes)
+        return Frame(
+            topic=topics.build(delivery.device_id, CHANNEL_OF[Kind.SCHEDULE], self._config.root),
+            payload=delivery.payload,
+            qos=row.qos,
+            retain=row.retained,
+            content_type=DEFAULT_CONTENT_TYPE,
+            user_properties=trace.child(self._random_bytes).user_properties(),
+            # A schedule that waited at the broker until its horizon was over is of no use to anyone.
+            expiry_s=max(1, int((delivery.end - now).total_seconds())),
+        )
+
+
+def _refused(frame: Frame, problem: Problem) -> MessageRefused:
+    return MessageRefused(topic=frame.topic, problem=problem)
+
+
+def _trace_id(delivery: Delivery) -> str:
+    trace = TraceContext.parse(delivery.traceparent)
+    return "" if trace is None else trace.trace_id
