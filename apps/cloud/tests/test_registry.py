@@ -30,13 +30,15 @@ def test_a_device_takes_what_it_does_not_say_from_the_defaults(tmp_path: Path) -
     devices = load(write(tmp_path, text))
 
     assert list(devices) == ["one", "two"]
-    assert devices["one"].battery == Battery(capacity_wh=300_000, max_charge_w=150_000, max_discharge_w=140_000)
-    assert devices["one"].zone.key == "Europe/London"
-    assert devices["one"].initial_soc_pct == 50.0
-    assert devices["two"].battery.capacity_wh == 257_000
-    assert devices["two"].battery.export_limit_w == 50_000
-    assert devices["two"].zone.key == "UTC"
-    assert devices["two"].initial_soc_pct == 30.0
+    one, two = devices.values()
+    assert (one.device_id, two.device_id) == ("one", "two")
+    assert one.battery == Battery(capacity_wh=300_000, max_charge_w=150_000, max_discharge_w=140_000)
+    assert one.zone.key == "Europe/London"
+    assert one.initial_soc_pct == 50.0
+    assert two.battery.capacity_wh == 257_000
+    assert two.battery.export_limit_w == 50_000
+    assert two.zone.key == "UTC"
+    assert two.initial_soc_pct == 30.0
 
 
 def test_json_says_the_same_as_toml(tmp_path: Path) -> None:
