@@ -33,8 +33,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
         Watts,
         Meta(
             description=(
-                "Largest charging power at the AC terminals, W. A schedule that asks for more is refused, not clamped: a plan is "
-                "executed as it was priced or not at all."
+                "Largest charging power at the AC terminals, W. A schedule that asks for more is refused, not clamped: a plan "
+                "is executed as it was priced or not at all."
             ),
             examples=[150_000],
         ),
@@ -61,8 +61,8 @@ class Capabilities(msgspec.Struct, frozen=True, kw_only=True):
             ge=1,
             le=MAX_WATTS,
             description=(
-                "Setpoints are multiples of this power, W. A planner rounds to it beforehand, so that what is planned is what is "
-                "executed."
+                "Setpoints are multiples of this power, W. A planner rounds to it beforehand, so that what is planned is what "
+                "is executed."
             ),
             examples=[100],
         ),
@@ -114,8 +114,8 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True):
             min_length=1,
             max_length=16,
             description=(
-                "Encodings that the device reads, as media types. The cloud takes the first of its own preferences that is here, "
-                "as both directions then use the same one."
+                "Encodings that the device reads, as media types. The cloud takes the first of its own preferences that is "
+                "here, as both directions then use the same one."
             ),
             examples=[["application/json"]],
         ),

@@ -1,9 +1,9 @@
-"""What a JSON Schema can say about ids and instants beyond what the structs check while they parse.
+r"""What a JSON Schema can say about ids and instants beyond what the structs check while they parse.
 
 These are members of the published schemas only: the decoder checks ids and instants itself, faster than any regular expression.
 
 1. The patterns keep to what every JSON Schema implementation reads alike (JSON Schema core, section 6.4): no look-around, no
-   ``\\d`` (which is any Unicode digit to some), no flags.
+   ``\d`` (which is any Unicode digit to some), no flags.
 2. In some engines, Python's among them, ``$`` also matches before a trailing newline. So each pattern comes with a ``not`` that
    finds any character outside the alphabet, wherever it stands; ``type`` keeps that ``not`` away from ``null``.
 3. A pattern never refuses what the decoder takes.

@@ -48,6 +48,7 @@ __all__ = [
     "on_grid",
     "schedule_problems",
     "watts",
+    "within_own_limit",
 ]
 
 VERSION: Final = 1
@@ -57,6 +58,7 @@ RESOLUTION: Final = timedelta(minutes=30)
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 """Instants lie in ``[EARLIEST, LATEST)``: room for a device that boots in 1970, and no arithmetic on them can overflow."""
+_GRID_END: Final = (LATEST - EARLIEST) // RESOLUTION - MAX_INTERVALS
 MAX_KW: Final = 10_000.0
 
 Instant = Annotated[datetime, Meta(tz=True, extra_json_schema=INSTANT_SCHEMA)]
@@ -241,6 +243,14 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_default
         """The instant after the horizon."""
         return self.intervals[-1].end
 
+    @property
+    def rates_w(self) -> list[int]:
+        """Power of each slot at the AC terminals, W, rounded toward zero; positive charges."""
+        rates_kw = [slot.rate_kw for slot in self.intervals]
+        nearest = [round(rate_kw * 1000) for rate_kw in rates_kw]
+        whole = [rate_w / 1000 for rate_w in nearest] == rates_kw
+        return nearest if whole else [watts(rate_kw) for rate_kw in rates_kw]
+
 
 class Ack(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
     """What a device answers to a schedule."""
@@ -380,31 +390,50 @@ def watts(rate_kw: float) -> int:
 
 
 @lru_cache(maxsize=32)
-def _grid(start: datetime) -> list[datetime]:
-    """The 49 slot boundaries from ``start`` on, or nothing when it is no slot boundary. One day's is the same for a fleet."""
-    if start.minute % 30 or start.second or start.microsecond or not EARLIEST <= start < LATEST - RESOLUTION * MAX_INTERVALS:
-        return []
-    return [start + RESOLUTION * index for index in range(MAX_INTERVALS + 1)]
+def _grid(first: int) -> list[datetime]:
+    """The 49 slot boundaries from the ``first``-th half-hour since 1970 on. One day's is the same for a fleet."""
+    return [EARLIEST + RESOLUTION * (first + index) for index in range(MAX_INTERVALS + 1)]
 
 
 def on_grid(schedule: Schedule) -> bool:
-    """Whether every slot is a UTC half-hour that begins where the one before it ended. Needs instants in UTC."""
+    """Whether every slot is a UTC half-hour that begins where the one before it ended. Needs instants in UTC.
+
+    It may say no to a schedule that reaches into the last day before :data:`LATEST`; the problem functions have the last word.
+    """
     intervals = schedule.intervals
     count = len(intervals)
-    grid = _grid(intervals[0].start)
+    first, beyond = divmod(intervals[0].start - EARLIEST, RESOLUTION)
+    if beyond or not 0 <= first < _GRID_END:
+        return False
+    grid = _grid(first)
     # Two list comparisons run in C; a loop over the slots would cost as much again as parsing them.
     return [slot.start for slot in intervals] == grid[:count] and [slot.end for slot in intervals] == grid[1 : count + 1]
 
 
 def modes_agree(schedule: Schedule) -> int:
     """How many intervals have a mode, or -1 when one of the modes contradicts its rate."""
+    charge, discharge = Mode.CHARGE, Mode.DISCHARGE
     present = 0
+    # As _agrees says, without a call for each slot.
     for slot in schedule.intervals:
-        if slot.mode is not None:
-            if not _agrees(slot.mode, slot.rate_kw):
-                return -1
-            present += 1
+        mode = slot.mode
+        if mode is None:
+            continue
+        rate = slot.rate_kw
+        if rate < 0 if mode is charge else rate > 0 if mode is discharge else rate != 0:
+            return -1
+        present += 1
     return present
+
+
+def within_own_limit(schedule: Schedule) -> bool:
+    """Whether no rate is beyond the schedule's own ``max_power_kw``, where it has one."""
+    limit = schedule.max_power_kw
+    if limit is not None:
+        for slot in schedule.intervals:
+            if not -limit <= slot.rate_kw <= limit:
+                return False
+    return True
 
 
 def _agrees(mode: Mode, rate_kw: float) -> bool:

@@ -20,10 +20,12 @@ __all__ = ["generate", "identifier", "spec_of"]
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _ORDER: Final = (
-    "$schema", "$id", "$ref", "$comment", "title", "description", "type", "const", "enum", "default", "pattern", "not", "format",
-    "minLength", "maxLength", "minimum", "maximum", "minItems", "maxItems", "items", "properties", "required", "allOf", "anyOf",
-    "examples", "$defs",
+    "$schema", "$id", "$ref", "$comment", "title", "description", "type", "const", "enum", "default", "pattern", "not",
+    "format", "minLength", "maxLength", "minimum", "maximum", "minItems", "maxItems", "items", "properties", "required",
+    "allOf", "anyOf", "examples", "$defs",
 )  # fmt: skip
+_VERBATIM: Final = frozenset({"examples", "default", "enum"})
+"""Members of a schema that hold values and not schemas."""
 
 
 def generate(kind: Kind | str, version: int = 1) -> dict[str, Any]:
@@ -79,16 +81,11 @@ def spec_of(kind: Kind | str, version: int) -> Spec:
 
 
 def _described(summary: str, spec: Spec) -> str:
-    lines = [
-        summary,
-        "",
-        "Unknown members are ignored, as later minor versions add optional ones; an optional member that is null counts as absent.",
-        "",
-        "A receiver also refuses what JSON Schema cannot express:",
-    ]
-    for rule in rules(spec.kind, spec.version):
-        lines.append(f"- {rule.text} ({', '.join(sorted(rule.codes))})")
-    return "\n".join(lines)
+    evolution = (
+        "Unknown members are ignored: later minor versions add optional ones. An optional member that is null is absent."
+    )
+    words = (f"- {rule.text} ({', '.join(sorted(rule.codes))})" for rule in rules(spec.kind, spec.version))
+    return "\n".join([summary, "", evolution, "", "A receiver also refuses what JSON Schema cannot express:", *words])
 
 
 def _tidied(node: Any) -> Any:
@@ -96,23 +93,20 @@ def _tidied(node: Any) -> Any:
         return [_tidied(item) for item in node]
     if not isinstance(node, dict):
         return node
-    node = {key: value if key in ("examples", "default", "enum") else _tidied(value) for key, value in node.items()}
-    match node:
-        case {"anyOf": [dict(inner), {"type": "null"}], **rest}:
-            node = _optional(inner, rest)
-        case {"enum": [int(only)], **rest}:
-            node = {**rest, "type": "integer", "const": only}
-        case {"enum": [*members], **rest} if "type" not in rest and all(isinstance(member, str) for member in members):
-            node = {**rest, "type": "string", "enum": members}
-    return _ordered(node)
-
-
-def _optional(inner: dict[str, Any], rest: dict[str, Any]) -> dict[str, Any]:
-    """A member that may be null, described where it stands."""
-    if "$ref" in inner:
-        reference = {"$ref": inner.pop("$ref")}
-        return {**rest, **inner, "anyOf": [reference, {"type": "null"}]}
-    return {**rest, **inner, "type": [inner["type"], "null"]}
+    tidy: dict[str, Any] = {key: value if key in _VERBATIM else _tidied(value) for key, value in node.items()}
+    match tidy:
+        case {"anyOf": [{"$ref": str(reference)} as inner, {"type": "null"}]}:
+            del inner["$ref"]
+            tidy |= {**inner, "anyOf": [{"$ref": reference}, {"type": "null"}]}
+        case {"anyOf": [{"type": str(name)} as inner, {"type": "null"}]}:
+            del tidy["anyOf"]
+            tidy |= {**inner, "type": [name, "null"]}
+        case {"enum": [int(only)]}:
+            del tidy["enum"]
+            tidy |= {"type": "integer", "const": only}
+        case {"enum": [str(), *_]}:
+            tidy["type"] = "string"
+    return _ordered(tidy)
 
 
 def _ordered(node: dict[str, Any]) -> dict[str, Any]:

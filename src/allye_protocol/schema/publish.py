@@ -128,8 +128,8 @@ def _changed_after_release(pins: _Pins) -> list[Drift]:
         for path, pinned in modules.items():
             if now.get(path) != pinned:
                 message = (
-                    f"version {version} is released and its module has changed: undo the change, or make a new version. A change "
-                    f"that only adds an optional member or mends a text is pinned with `{REWRITE} --release {version}`"
+                    f"version {version} is released and its module has changed: undo the change, or make a new version. "
+                    f"A change that only adds an optional member or mends a text is pinned by `{REWRITE} --release {version}`"
                 )
                 found.append(Drift(path=path, message=message))
     return found

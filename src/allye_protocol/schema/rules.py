@@ -34,7 +34,7 @@ def _rule(text: str, *codes: ErrorCode) -> Rule:
 
 _JSON_TEXT = _rule(
     "The payload is one JSON text (RFC 8259) in UTF-8 with nothing behind it: no NaN or Infinity, no comment, no half of a "
-    "surrogate pair, no number beyond a 64-bit float, no nesting of hundreds of levels, in unknown members either.",
+    "surrogate pair, no nesting of hundreds of levels, in unknown members either.",
     ErrorCode.MESSAGE_MALFORMED,
 )
 _SIZE = _rule(f"The payload has at most {MAX_PAYLOAD_BYTES} bytes.", ErrorCode.MESSAGE_TOO_LARGE)
@@ -47,7 +47,8 @@ _INSTANTS = _rule(
     ErrorCode.MESSAGE_INVALID,
 )
 _INTEGERS = _rule(
-    "An integer is written as one: 1.0 and 1e0 are the integer 1 to JSON Schema, and are refused here.", ErrorCode.MESSAGE_INVALID
+    "An integer is written as one: 1.0 and 1e0 are the integer 1 to JSON Schema, and are refused here.",
+    ErrorCode.MESSAGE_INVALID,
 )
 _TOPIC = _rule("device_id is the device in the topic.", ErrorCode.MESSAGE_WRONG_DEVICE)
 _SLOTS = _rule(
