@@ -1,3 +1,4 @@
+import math
 import random
 from collections.abc import Callable
 from datetime import timedelta
@@ -5,7 +6,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 
-from allye_max300 import LimitReason, Limits, SetpointOutcome, State, Telemetry
+from allye_max300 import Capabilities, Identity, LimitReason, Limits, SetpointOutcome, State, Telemetry
 from allye_max300.conformance import RULES, check
 from allye_max300.simulator import Battery, SimulatorConfig, SimulatorDriver
 from allye_protocol.errors import DriverError, ErrorCode
@@ -96,9 +97,62 @@ class Refusing(SimulatorDriver):
         raise DriverError(ErrorCode.DRIVER_REJECTED, "not today")
 
 
+class Fickle(SimulatorDriver):
+    """Is somebody else each time, and counts downwards."""
+
+    calls = 0
+
+    def identify(self) -> Identity:
+        self.calls += 1
+        return msgspec.structs.replace(super().identify(), serial=str(self.calls))
+
+    def capabilities(self) -> Capabilities:
+        self.calls += 1
+        return msgspec.structs.replace(super().capabilities(), capacity_wh=-self.calls, power_step_w=0)
+
+    def read(self) -> Telemetry:
+        self.calls += 1
+        return msgspec.structs.replace(super().read(), energy_charged_wh=-self.calls, soh_pct=math.nan)
+
+
+class Lenient(SimulatorDriver):
+    """Takes any validity and promises any power."""
+
+    def set_power(self, watts: int, valid_for_s: float) -> SetpointOutcome:
+        outcome = super().set_power(watts, valid_for_s if 0 < valid_for_s <= 3600 else 60)
+        return msgspec.structs.replace(outcome, reasons=())
+
+
+class Clinging(SimulatorDriver):
+    """Does not let go of power."""
+
+    def set_power(self, watts: int, valid_for_s: float) -> SetpointOutcome:
+        return super().set_power(watts or 90_000, valid_for_s)
+
+
+class Sleeping(SimulatorDriver):
+    """Never becomes ready."""
+
+    def read(self) -> Telemetry:
+        return msgspec.structs.replace(super().read(), state=State.INITIALISING)
+
+
+class Downward(SimulatorDriver):
+    """Counts net energy instead of each direction."""
+
+    def read(self) -> Telemetry:
+        seen = super().read()
+        return msgspec.structs.replace(seen, energy_charged_wh=1e6 + seen.energy_charged_wh - seen.energy_discharged_wh)
+
+
 @pytest.mark.parametrize(
     ("kind", "rules"),
     [
+        (Fickle, {"identity", "capabilities", "telemetry"}),
+        (Lenient, {"arguments"}),
+        (Clinging, {"setpoint"}),
+        (Sleeping, {"start"}),
+        (Downward, {"setpoint"}),
         (Forgetful, {"setpoint", "refresh"}),
         (Immortal, {"reversion"}),
         (Reversed, {"setpoint"}),

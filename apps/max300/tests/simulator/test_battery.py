@@ -1,4 +1,7 @@
 import random
+import subprocess
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -6,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from allye_max300.abilities import EventKind
-from allye_max300.simulator import Battery, SimulatorConfig, faults
+from allye_max300.simulator import Battery, SimulatorConfig, faults, open_simulator
 from allye_max300.telemetry import State, Telemetry
 from allye_protocol.errors import DriverError, ErrorCode, StoreError
 
@@ -57,7 +60,7 @@ def test_what_is_read_is_always_within_bounds(
     new_bench, spans: list[tuple[int, float, float]], soc: float, ambient_c: float
 ) -> None:
     bench = new_bench()
-    driver = bench.open(initial_soc_pct=soc, ambient_c=ambient_c)
+    driver = bench.open(initial_soc_pct=soc, ambient_c=ambient_c, command_latency_s=0.0)
     before = driver.read()
     for watts, valid_for_s, lasts_s in spans:
         driver.set_power(watts, valid_for_s)
@@ -123,6 +126,27 @@ def test_it_lives_on_while_no_process_runs_it(bench, tmp_path: Path) -> None:
     third = bench.open(**options)
     assert always.read() == third.read()
     assert third.read().setpoint_w == 0
+
+
+RUN = """
+import sys
+from datetime import UTC, datetime
+from allye_max300.simulator import open_simulator
+driver = open_simulator({"state_file": sys.argv[1], "command_latency_s": 0.0}, lambda: datetime.now(UTC))
+while True:
+    print(driver.set_power(-50_000, 600).setpoint_w, flush=True)
+"""
+
+
+def test_a_process_killed_while_saving_leaves_a_battery_that_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "battery.json"
+    for _ in range(3):
+        with subprocess.Popen([sys.executable, "-c", RUN, str(path)], stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert [process.stdout.readline() for _ in range(50)] == [b"-50000\n"] * 50
+            process.kill()
+        seen = open_simulator({"state_file": str(path)}, lambda: datetime.now(UTC)).read()
+        assert (seen.setpoint_w, seen.state) == (-50_000, State.DISCHARGING)
 
 
 def test_what_is_wrong_with_it_survives_a_process_too(bench, tmp_path: Path) -> None:
