@@ -10,7 +10,7 @@ import random
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final
 
-from allye_max300.simulator import controller
+from allye_max300.simulator import controller, physics
 from allye_max300.simulator.battery import Battery
 from allye_max300.simulator.config import SimulatorConfig
 from allye_max300.simulator.controller import Mode
@@ -112,7 +112,7 @@ class SimulatorDriver:
                 details={"written_w": expected_w, "read_w": shown_w, "read_valid_for_s": shown_s},
             )
         can = seen.limits
-        possible_w = min(max(float(expected_w), -can.discharge_w), can.charge_w)
+        possible_w = physics.clamp(can, expected_w)
         if possible_w != expected_w:
             reasons += can.charge_reasons if expected_w > 0 else can.discharge_reasons
         return SetpointOutcome(

@@ -45,7 +45,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 def power_w(config: SimulatorConfig, state: BatteryState) -> float:
     """The power that flows at this instant, W."""
-    goal_w = physics.available(config, state.cells).clamp(target_w(state))
+    goal_w = physics.clamp(physics.available(config, state.cells), target_w(state))
     return physics.flowing(state.cells.power_w, goal_w)
 
 
@@ -99,18 +99,12 @@ def measure(config: SimulatorConfig, state: BatteryState, time: datetime, noise:
         throttle_reasons=_throttle_reasons(state, can, true_w),
         packs=_packs(config, state, soc, shown_c),
     )
-    limits = Limits(
-        charge_w=can.charge_w,
-        discharge_w=can.discharge_w,
-        charge_reasons=can.charge_reasons,
-        discharge_reasons=can.discharge_reasons,
-    )
-    return Reading(telemetry=telemetry, limits=limits, valid_until_us=state.valid_until_us)
+    return Reading(telemetry=telemetry, limits=can, valid_until_us=state.valid_until_us)
 
 
-def _throttle_reasons(state: BatteryState, can: physics.Available, true_w: float) -> tuple[LimitReason, ...]:
+def _throttle_reasons(state: BatteryState, can: Limits, true_w: float) -> tuple[LimitReason, ...]:
     wanted_w = held_w(state)
-    possible_w = can.clamp(wanted_w)
+    possible_w = physics.clamp(can, wanted_w)
     reasons = () if possible_w == wanted_w else can.charge_reasons if wanted_w > 0 else can.discharge_reasons
     return reasons if true_w == possible_w else (*reasons, LimitReason.RAMP)
 

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec.structs import replace
 
-from allye_max300.telemetry import LimitReason
+from allye_max300.telemetry import LimitReason, Limits
 
 if TYPE_CHECKING:
     from allye_max300.simulator.config import SimulatorConfig
 
-__all__ = ["STEP_S", "Available", "Cells", "advance", "available", "connect", "disconnect", "flowing", "new_cells", "soc_pct"]
+__all__ = ["STEP_S", "Cells", "advance", "available", "clamp", "connect", "disconnect", "flowing", "new_cells", "soc_pct"]
 
 STEP_S: Final = 5.0
 """Longest step under power, s. The fastest process of a battery with sensible figures (the taper) takes minutes."""
@@ -47,19 +47,6 @@ class Cells(msgspec.Struct, frozen=True, kw_only=True):
     dropped: dict[int, float] = {}
 
 
-class Available(msgspec.Struct, frozen=True, kw_only=True):
-    """The power that the cells can take and give, W, both positive, and what keeps it below the rating."""
-
-    charge_w: float
-    discharge_w: float
-    charge_reasons: tuple[LimitReason, ...]
-    discharge_reasons: tuple[LimitReason, ...]
-
-    def clamp(self, target_w: float) -> float:
-        """``target_w`` brought into what is available."""
-        return min(max(target_w, -self.discharge_w), self.charge_w) + 0.0  # no negative zero
-
-
 def new_cells(config: SimulatorConfig) -> Cells:
     """A battery as it comes: at its initial state of charge and the temperature around it."""
     return Cells(energy_wh=config.capacity_wh * config.initial_soc_pct / 100, temperature_c=config.ambient_c)
@@ -76,7 +63,7 @@ def soc_pct(config: SimulatorConfig, cells: Cells) -> float:
     return min(max(100 * cells.energy_wh / capacity_wh, 0.0), 100.0) if capacity_wh else 0.0
 
 
-def available(config: SimulatorConfig, cells: Cells) -> Available:
+def available(config: SimulatorConfig, cells: Cells) -> Limits:
     """What the cells can take and give for the next :data:`STEP_S`."""
     share = connected_share(config, cells)
     soc = soc_pct(config, cells)
@@ -85,7 +72,12 @@ def available(config: SimulatorConfig, cells: Cells) -> Available:
     stock_wh = max(cells.energy_wh, 0.0) * config.discharge_efficiency
     charge = _limit(config.max_charge_w, share, _derate(config, config.charge_derate_c, cells), taper[0], room_wh)
     discharge = _limit(config.max_discharge_w, share, _derate(config, config.discharge_derate_c, cells), taper[1], stock_wh)
-    return Available(charge_w=charge[0], discharge_w=discharge[0], charge_reasons=charge[1], discharge_reasons=discharge[1])
+    return Limits(charge_w=charge[0], discharge_w=discharge[0], charge_reasons=charge[1], discharge_reasons=discharge[1])
+
+
+def clamp(limits: Limits, target_w: float) -> float:
+    """``target_w`` brought within ``limits``, W; positive charges."""
+    return min(max(target_w, -limits.discharge_w), limits.charge_w) + 0.0  # no negative zero
 
 
 def _limit(
@@ -123,7 +115,7 @@ def advance(config: SimulatorConfig, cells: Cells, target_w: float, dt_s: float)
     """
     ac_wh = end_w = 0.0
     if target_w:
-        goal_w = available(config, cells).clamp(target_w)
+        goal_w = clamp(available(config, cells), target_w)
         start_w = flowing(cells.power_w, goal_w)
         rising_s = min(dt_s, abs(goal_w - start_w) / config.ramp_w_per_s)
         end_w = goal_w if rising_s < dt_s else start_w + math.copysign(config.ramp_w_per_s * rising_s, goal_w)
