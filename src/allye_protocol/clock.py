@@ -21,9 +21,11 @@ class Clock(Protocol):
 
         :param not_after: the app's next deadline. A clock that plays time stops there until the app has moved its deadline.
         """
+        ...
 
     def seconds_until(self, instant: datetime) -> float:
         """How long to wait for ``instant``, in seconds of real time; 0 when it is past."""
+        ...
 
 
 class SystemClock:

@@ -157,33 +157,41 @@ class DeviceStore(Protocol):
 
         :raises StoreError: when it could not be stored; then nothing of it is.
         """
+        ...
 
     def entry(self, schedule_id: str) -> Entry | None:
         """What is remembered of an id."""
+        ...
 
     def put_entry(self, entry: Entry) -> None:
         """Remember an entry, replacing what was remembered of its id."""
 
     def unsettled(self) -> list[Entry]:
         """Entries that are admitted and neither applied nor failed, oldest first."""
+        ...
 
     def high_water(self) -> datetime | None:
         """``generated_at`` of the newest schedule ever admitted."""
+        ...
 
     def raise_high_water(self, generated_at: datetime) -> None:
         """Remember for ever that this was admitted; a lower value changes nothing."""
 
     def slots(self, start: datetime, end: datetime) -> list[PlannedSlot]:
         """The planned slots that begin in ``[start, end)``, in order."""
+        ...
 
     def slot_at(self, instant: datetime) -> PlannedSlot | None:
         """The planned slot that contains ``instant``."""
+        ...
 
     def next_slot(self, after: datetime) -> PlannedSlot | None:
         """The first planned slot that begins after ``after``."""
+        ...
 
     def unreported(self, now: datetime) -> list[PlannedSlot]:
         """The planned slots that ended by ``now`` and have no result yet, in order."""
+        ...
 
     def put_slots(self, slots: Iterable[PlannedSlot]) -> None:
         """Store slots, each replacing the one with the same start."""
@@ -194,21 +202,26 @@ class DeviceStore(Protocol):
         :returns: its number.
         :raises StoreError: ``store.full`` when the outbox is full of answers that must not give way.
         """
+        ...
 
     def outbox(self, limit: int, after: int = 0) -> list[OutboxRow]:
         """The oldest rows with a number above ``after``."""
+        ...
 
     def pop(self, number: int) -> None:
         """The broker has this row: forget it. A number that is not there changes nothing."""
 
     def outbox_size(self) -> int:
         """How many rows wait."""
+        ...
 
     def keep_rejected(self, rejected: Rejected) -> None:
         """Add to the ring of refused messages; the oldest gives way."""
 
     def rejected(self) -> list[Rejected]:
         """The ring of refused messages, oldest first."""
+        ...
 
     def prune(self, before: datetime) -> int:
         """Forget settled entries and reported slots whose end lies before ``before``; returns how many rows went."""
+        ...

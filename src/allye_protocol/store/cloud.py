@@ -33,48 +33,61 @@ class CloudStore(Protocol):
 
         :raises StoreError: when it could not be kept; then nothing of it is.
         """
+        ...
 
     def delivery(self, schedule_id: str) -> Delivery | None:
         """The delivery of a schedule."""
+        ...
 
     def put_delivery(self, delivery: Delivery) -> None:
         """Keep a delivery, replacing what was kept of its schedule."""
 
     def newest(self, device_id: str) -> datetime | None:
         """``generated_at`` of the newest schedule that was ever submitted for a device."""
+        ...
 
     def due(self, now: datetime, limit: int) -> list[Delivery]:
         """Open deliveries that are the oldest open one of their device and due by ``now``, the longest due first."""
+        ...
 
     def open_deliveries(self, device_id: str) -> list[Delivery]:
         """The open deliveries of a device, oldest first."""
+        ...
 
     def ending(self, by: datetime) -> list[Delivery]:
         """Open deliveries whose horizon ends by ``by``."""
+        ...
 
     def starting(self, by: datetime) -> list[Delivery]:
         """Open deliveries without an alarm whose horizon starts by ``by``."""
+        ...
 
     def next_due(self) -> datetime | None:
         """When the next delivery is :meth:`due`."""
+        ...
 
     def next_end(self) -> datetime | None:
         """The earliest horizon's end of an open delivery."""
+        ...
 
     def next_start(self) -> datetime | None:
         """The earliest horizon's start of an open delivery without an alarm."""
+        ...
 
     def keep_ack(self, ack: Ack, at: datetime) -> bool:
         """Keep an answer; ``False`` when it was there."""
+        ...
 
     def keep_result(self, result: ExecutionResult, at: datetime) -> bool:
         """Keep the result of a slot; ``False`` when the slot has one, which stays."""
+        ...
 
     def keep_hello(self, hello: Hello, at: datetime) -> None:
         """Keep a device's newest hello."""
 
     def hello(self, device_id: str) -> Hello | None:
         """A device's newest hello."""
+        ...
 
 
 class _Tables:
