@@ -40,6 +40,6 @@ def digest(schedule: Schedule) -> str:
         device_id=schedule.device_id,
         start=int(schedule.start.timestamp()),
         resolution_s=int(RESOLUTION.total_seconds()),
-        rates_w=[slot.rate_w for slot in schedule.intervals],
+        rates_w=schedule.rates_w,
     )
     return sha256(msgspec.json.encode(meaning)).hexdigest()

@@ -6,15 +6,13 @@ line, so nothing in it can widen a subscription, break out of a broker's ACL pat
 
 from __future__ import annotations
 
-import string
 from typing import Final, NewType
 
 from allye_protocol.errors import ErrorCode, IdError
 
-__all__ = ["MAX_ID_CHARS", "DeviceId", "ScheduleId", "device_id", "is_id", "schedule_id"]
+__all__ = ["MAX_ID_CHARS", "DeviceId", "ScheduleId", "device_id", "is_id", "schedule_id", "spells_ids"]
 
 MAX_ID_CHARS: Final = 64
-ID_ALPHABET: Final = string.ascii_letters + string.digits + "_-"
 
 DeviceId = NewType("DeviceId", str)
 """The name of one device; make it with :func:`device_id`."""
@@ -24,8 +22,14 @@ ScheduleId = NewType("ScheduleId", str)
 
 
 def is_id(text: str) -> bool:
-    """Whether ``text`` is an id. Stripping every allowed character leaves nothing exactly when no other is in it."""
-    return 0 < len(text) <= MAX_ID_CHARS and not text.strip(ID_ALPHABET)
+    """Whether ``text`` is an id."""
+    return 0 < len(text) <= MAX_ID_CHARS and spells_ids(text)
+
+
+def spells_ids(text: str) -> bool:
+    """Whether ids alone, one after another, could spell ``text``: every character is one of the alphabet."""
+    # The ASCII characters of a Python identifier are those of an id but for the hyphen, and a digit may not come first.
+    return text.isascii() and f"_{text.replace('-', '_')}".isidentifier()
 
 
 def device_id(text: str) -> DeviceId:

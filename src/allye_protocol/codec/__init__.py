@@ -21,6 +21,7 @@ __all__ = ["DEFAULT_CONTENT_TYPE", "ENCODINGS", "MAX_PAYLOAD_BYTES", "Encoding",
 _JSON: Final = JsonEncoding()
 ENCODINGS: Final[dict[str, Encoding]] = {encoding.content_type: encoding for encoding in (_JSON,)}
 """Every encoding by its content type."""
+_KINDS: Final[dict[str, Kind]] = {kind.value: kind for kind in Kind}
 DEFAULT_CONTENT_TYPE: Final = _JSON.content_type
 
 
@@ -36,11 +37,9 @@ def decode(payload: bytes, kind: Kind | str, content_type: str | None = None, *,
         ``message.non_finite_number``, ``message.unknown_kind``, ``version.unsupported``, a ``time`` code or a ``limit`` code;
         ``path`` is a JSON Pointer.
     """
-    kind = _kind(kind)
-    encoding = _readable(payload, content_type, max_bytes)
-    if isinstance(encoding, Problem):
-        raise DecodeError.of(encoding)
-    return encoding.decode(payload, kind)
+    if content_type is None and 0 < len(payload) <= max_bytes and kind in _KINDS:
+        return _JSON.decode(payload, _KINDS[kind])
+    return _encoding(payload, content_type, max_bytes).decode(payload, _kind(kind))
 
 
 def problems(
@@ -50,9 +49,11 @@ def problems(
 
     Parameters as for :func:`decode`.
     """
-    kind = _kind(kind)
-    encoding = _readable(payload, content_type, max_bytes)
-    return [encoding] if isinstance(encoding, Problem) else encoding.problems(payload, kind)
+    try:
+        encoding = _encoding(payload, content_type, max_bytes)
+        return encoding.problems(payload, _kind(kind))
+    except DecodeError as error:
+        return [error.problem]
 
 
 def encode(message: Message, content_type: str = DEFAULT_CONTENT_TYPE) -> bytes:
@@ -76,22 +77,26 @@ def encode(message: Message, content_type: str = DEFAULT_CONTENT_TYPE) -> bytes:
 
 def _kind(kind: Kind | str) -> Kind:
     try:
-        return Kind(kind)
-    except ValueError:
-        known = ", ".join(Kind)
-        raise DecodeError(ErrorCode.MESSAGE_UNKNOWN_KIND, f"no message kind {kind!r}; known: {known}") from None
+        return _KINDS[kind]
+    except KeyError:
+        raise DecodeError(ErrorCode.MESSAGE_UNKNOWN_KIND, f"no message kind {kind!r}; known: {', '.join(Kind)}") from None
 
 
-def _readable(payload: bytes, content_type: str | None, max_bytes: int) -> Encoding | Problem:
-    """The encoding to read with, or why the payload is not read at all."""
+def _encoding(payload: bytes, content_type: str | None, max_bytes: int) -> Encoding:
+    """The encoding to read with.
+
+    :raises DecodeError: for a payload that is not read at all.
+    """
     if len(payload) > max_bytes:
-        return _too_large(len(payload), max_bytes)
+        raise DecodeError.of(_too_large(len(payload), max_bytes))
     if not payload:
-        return Problem(code=ErrorCode.MESSAGE_MALFORMED, message="the payload is empty")
+        raise DecodeError(ErrorCode.MESSAGE_MALFORMED, "the payload is empty")
     if content_type is None:
         return _JSON
-    media_type = content_type.partition(";")[0].strip().lower()
-    return ENCODINGS.get(media_type) or Problem(code=ErrorCode.MESSAGE_INVALID, message=_no_such_encoding(content_type))
+    encoding = ENCODINGS.get(content_type.partition(";")[0].strip().lower())
+    if encoding is None:
+        raise DecodeError(ErrorCode.MESSAGE_INVALID, _no_such_encoding(content_type))
+    return encoding
 
 
 def _too_large(size: int, limit: int) -> Problem:

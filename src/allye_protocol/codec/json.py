@@ -8,7 +8,7 @@ second pass over the members:
 2. *Offsets other than Z.* The protocol's keys and enumerations have no ``Z``, so a body has one for each instant that is
    written with it.
 
-Both counts hold only where the text is what the strings are: ASCII without a backslash. A body that is not cleared (unknown
+Both counts hold only where the text is what the strings are: without a backslash. A body that is not cleared (unknown
 members, other offsets, escapes, explicit nulls, and everything invalid) takes the slow road, which is complete by itself
 (:mod:`allye_protocol.codec.explain`) and reads with the standard library's parser, where members can be seen as they came.
 """
@@ -23,7 +23,7 @@ import msgspec
 
 from allye_protocol.codec.explain import Explained, Object, explain
 from allye_protocol.errors import DecodeError, EncodeError, ErrorCode, Problem
-from allye_protocol.ids import is_id
+from allye_protocol.ids import spells_ids
 from allye_protocol.messages import v1
 from allye_protocol.messages.registry import BY_TYPE, KINDS, Kind, Message, versions_of
 
@@ -43,7 +43,12 @@ class JsonEncoding:
 
     def decode(self, payload: bytes, kind: Kind) -> Message:
         """Parse and check; see :class:`~allye_protocol.codec.base.Encoding`."""
-        return self._decode(payload, kind)[0]
+        read, clears = _FAST[kind]
+        try:
+            message = read(payload)
+        except _PARSE_ERRORS as error:
+            raise DecodeError.of(_why_not(payload, kind, error)) from None
+        return message if clears(payload, message) else _explained_message(payload, kind)
 
     def problems(self, payload: bytes, kind: Kind) -> list[Problem]:
         """Everything that is wrong with a payload; see :class:`~allye_protocol.codec.base.Encoding`."""
@@ -51,77 +56,72 @@ class JsonEncoding:
         if not problems:
             # The two parsers agree on RFC 8259 but for lone surrogates and numbers in unknown members: msgspec is the stricter.
             try:
-                _FAST[kind][0].decode(payload)
+                _FAST[kind][0](payload)
             except _PARSE_ERRORS as error:
                 problems = [_malformed(str(error))]
         return problems
 
     def encode(self, message: Message) -> bytes:
-        """Check and write; the proof that a peer will accept the bytes is that this library does."""
-        spec = BY_TYPE[type(message)]
+        """Check and write; the proof that a peer will accept the bytes is that this library reads them."""
+        kind = _KIND_OF[type(message)]
+        read, clears = _FAST[kind]
         try:
             payload = _ENCODER.encode(message)
-            checked, cleared = self._decode(payload, spec.kind)
-        except DecodeError as error:
-            problem = next(_not_finite(message, ""), error.problem)
-            raise EncodeError.of(problem) from None
-        except (TypeError, ValueError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
-            raise EncodeError(ErrorCode.MESSAGE_INVALID, f"cannot be written as JSON: {error}") from error
-        if cleared:
-            return payload
+            checked = read(payload)
+            if clears(payload, checked):
+                return payload
+            checked = _explained_message(payload, kind)
+        except (DecodeError, *_PARSE_ERRORS, TypeError) as error:
+            raise EncodeError.of(_why_not_written(message, kind, error)) from None
         # msgspec writes NaN as null, which an optional member would take for absence; and offsets are emitted as Z.
         for problem in _not_finite(message, ""):
             raise EncodeError.of(problem)
         return _ENCODER.encode(checked)
 
-    def _decode(self, payload: bytes, kind: Kind) -> tuple[Message, bool]:
-        """The message, and whether the fast checks cleared it."""
-        decoder, clears = _FAST[kind]
-        try:
-            message = decoder.decode(payload)
-        except _PARSE_ERRORS as error:
-            problems = _explained(payload, kind).problems or [_malformed(str(error))]
-            raise DecodeError.of(problems[0]) from None
-        if clears(payload, message):
-            return message, True
-        explained = _explained(payload, kind)
-        if explained.message is None:
-            raise DecodeError.of(explained.problems[0])
-        return explained.message, False
-
 
 def _clears_schedule(payload: bytes, schedule: v1.Schedule) -> bool:
     count = len(schedule.intervals)
-    # 5 members and 3 in each interval; what there is beyond them can only be modes.
-    commas, zs = _counts(payload, schedule.schedule_id + schedule.device_id, schedule.trace_id)
-    modes = commas - (3 * count + 3 + (schedule.max_power_kw is not None))
+    limit, trace_id = schedule.max_power_kw, schedule.trace_id
+    ids = schedule.schedule_id + schedule.device_id
+    texts = ids + (trace_id or "")
+    marks = payload.translate(None, _NOT_MARKS)
+    # 5 members, and 3 in each interval; what there is beyond them can only be modes.
+    modes = marks.count(b",") - (3 * count + 3 + (limit is not None) + (trace_id is not None) + texts.count(","))
     return (
-        zs == 2 * count + 1
-        and is_id(schedule.schedule_id)
-        and is_id(schedule.device_id)
+        b"\\" not in marks
+        and marks.count(b"Z") == 2 * count + 1 + texts.count("Z")
+        and spells_ids(ids)
         and v1.EARLIEST <= schedule.generated_at < v1.LATEST
         and v1.on_grid(schedule)
         and (modes == 0 or modes == v1.modes_agree(schedule))
-        and (schedule.max_power_kw is None or max(abs(slot.rate_kw) for slot in schedule.intervals) <= schedule.max_power_kw)
+        and v1.within_own_limit(schedule)
     )
 
 
 def _clears_ack(payload: bytes, ack: v1.Ack) -> bool:
-    commas, zs = _counts(payload, ack.schedule_id + ack.device_id, ack.trace_id, ack.error_reason)
-    applied = ack.applied_at
+    applied_at, reason, trace_id = ack.applied_at, ack.error_reason, ack.trace_id
+    ids = ack.schedule_id + ack.device_id
+    texts = ids + (reason or "") + (trace_id or "")
+    applied = applied_at is not None
     return (
-        commas == 3 + (applied is not None)
-        and zs == 1 + (applied is not None)
-        and is_id(ack.schedule_id)
-        and is_id(ack.device_id)
+        b"\\" not in payload
+        and payload.count(b",") == 3 + applied + (reason is not None) + (trace_id is not None) + texts.count(",")
+        and payload.count(b"Z") == 1 + applied + texts.count("Z")
+        and spells_ids(ids)
         and v1.EARLIEST <= ack.timestamp < v1.LATEST
-        and (applied is None or v1.EARLIEST <= applied < v1.LATEST)
+        and (applied_at is None or v1.EARLIEST <= applied_at < v1.LATEST)
     )
 
 
 def _clears_execution_result(payload: bytes, result: v1.ExecutionResult) -> bool:
-    commas, zs = _counts(payload, result.schedule_id + result.device_id, result.trace_id, result.error_reason)
-    return commas == 6 and zs == 3 and not any(v1.execution_result_problems(result))
+    reason, trace_id = result.error_reason, result.trace_id
+    texts = result.schedule_id + result.device_id + (reason or "") + (trace_id or "")
+    return (
+        b"\\" not in payload
+        and payload.count(b",") == 6 + (reason is not None) + (trace_id is not None) + texts.count(",")
+        and payload.count(b"Z") == 3 + texts.count("Z")
+        and not any(v1.execution_result_problems(result))
+    )
 
 
 def _never_clears(_payload: bytes, _message: Message) -> bool:
@@ -129,21 +129,8 @@ def _never_clears(_payload: bytes, _message: Message) -> bool:
     return False
 
 
-def _counts(payload: bytes, ids: str, *texts: str | None) -> tuple[int, int]:
-    """The commas and the Zs of a body, less those that the texts and the optional members that hold them account for.
-
-    A body with a backslash is not countable, and gets counts that nothing equals.
-    """
-    if b"\\" in payload:
-        return -1, -1
-    commas, zs = payload.count(b","), payload.count(b"Z") - ids.count("Z")
-    for text in texts:
-        if text is not None:
-            commas -= 1 + text.count(",")
-            zs -= text.count("Z")
-    return commas, zs
-
-
+_NOT_MARKS: Final = bytes(set(range(256)) - set(b",Z\\"))
+"""Everything that is not counted. A long body is stripped of it first, as that takes less time than counting it twice."""
 _CLEARS: Final[dict[Kind, Callable[[bytes, Any], bool]]] = {
     Kind.SCHEDULE: _clears_schedule,
     Kind.ACK: _clears_ack,
@@ -151,9 +138,10 @@ _CLEARS: Final[dict[Kind, Callable[[bytes, Any], bool]]] = {
     Kind.HELLO: _never_clears,
 }
 _FAST: Final = {
-    kind: (msgspec.json.Decoder(KINDS[kind, versions_of(kind)[-1]].struct), clears) for kind, clears in _CLEARS.items()
+    kind: (msgspec.json.Decoder(KINDS[kind, versions_of(kind)[-1]].struct).decode, clears) for kind, clears in _CLEARS.items()
 }
-_PARSE_ERRORS: Final = (msgspec.DecodeError, RecursionError, ValueError, OverflowError)
+_KIND_OF: Final = {struct: spec.kind for struct, spec in BY_TYPE.items()}
+_PARSE_ERRORS: Final = (msgspec.MsgspecError, RecursionError, ValueError, OverflowError)
 _ENCODER: Final = msgspec.json.Encoder()
 
 
@@ -174,6 +162,31 @@ def _explained(payload: bytes, kind: Kind) -> Explained:
     except ValueError as error:
         return Explained(None, [_malformed(str(error))])
     return explain(tree, kind)
+
+
+def _explained_message(payload: bytes, kind: Kind) -> Message:
+    message, problems = _explained(payload, kind)
+    if message is None:
+        raise DecodeError.of(problems[0])
+    return message
+
+
+def _why_not(payload: bytes, kind: Kind, error: Exception) -> Problem:
+    """The first problem of a payload that msgspec could not read."""
+    problems = _explained(payload, kind).problems
+    return problems[0] if problems else _malformed(str(error))
+
+
+def _why_not_written(message: Message, kind: Kind, error: Exception) -> Problem:
+    """The first problem of a message whose own encoding could not be read, or which has none."""
+    for problem in _not_finite(message, ""):
+        return problem
+    if isinstance(error, DecodeError):
+        return error.problem
+    try:
+        return _why_not(_ENCODER.encode(message), kind, error)
+    except (*_PARSE_ERRORS, TypeError):
+        return Problem(code=ErrorCode.MESSAGE_INVALID, message=f"cannot be written as JSON: {error}")
 
 
 def _malformed(why: str) -> Problem:
