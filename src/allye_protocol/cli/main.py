@@ -1,0 +1,149 @@
+"""The command line as a whole: its grammar, and the edge at which a process meets its shell."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import sys
+from importlib.util import find_spec
+from textwrap import fill
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import msgspec
+
+from allye_protocol import __version__
+from allye_protocol.cli import payloads, schemas, topics
+from allye_protocol.cli.streams import Exit, UsageError, complain, fault, printable, put, put_json
+from allye_protocol.codec import ENCODINGS
+from allye_protocol.messages import VERSIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["Commands", "main", "parser"]
+
+NAME: Final = "allye-protocol"
+STATUS: Final = "exit status: 0 valid, 1 invalid, 2 usage, or a file that cannot be used"
+HELP_COLUMNS: Final = 78
+EXTRAS: Final = {"mqtt": "paho", "schema": "jsonschema"}
+"""Each extra with a package that it installs."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """End with status 2, showing nothing of the arguments that a terminal could act on."""
+        super().error("\n".join(map(printable, message.splitlines())))
+
+
+class Commands:
+    """A level of commands, each with its help and examples.
+
+    :param parser: the parser that the commands belong to.
+    :param prefix: the command line up to this level.
+    """
+
+    def __init__(self, parser: argparse.ArgumentParser, prefix: str = NAME) -> None:
+        self._prefix: Final = prefix
+        self._choices: Final = parser.add_subparsers(metavar="COMMAND", required=True, title="commands", parser_class=_Parser)
+
+    def add(
+        self, name: str, run: Callable[[argparse.Namespace], Exit], summary: str, more: str, examples: Sequence[str]
+    ) -> argparse.ArgumentParser:
+        """Add a command.
+
+        :param name: its name.
+        :param run: what it does.
+        :param summary: one line on it, beginning in lower case.
+        :param more: what else its help says.
+        :param examples: command lines, without the program's name where they begin with it.
+        """
+        made = self._made(name, summary, more, examples)
+        made.add_argument("--json", action="store_true", help="print one JSON document for programs")
+        made.set_defaults(run=run)
+        return made
+
+    def group(self, name: str, summary: str, more: str, examples: Sequence[str]) -> Commands:
+        """Add a level of commands under a name. Parameters as for :meth:`add`."""
+        return Commands(self._made(name, summary, more, examples), f"{self._prefix} {name}")
+
+    def _made(self, name: str, summary: str, more: str, examples: Sequence[str]) -> argparse.ArgumentParser:
+        lines = "\n".join(f"  {line if NAME in line else f'{NAME} {line}'}" for line in examples)
+        return self._choices.add_parser(
+            name,
+            help=summary,
+            description=fill(f"{summary[0].upper()}{summary[1:]}. {more}", HELP_COLUMNS),
+            epilog=f"examples:\n{lines}\n\n{STATUS}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+
+
+def parser() -> argparse.ArgumentParser:
+    """The grammar of the command line."""
+    made = _Parser(
+        prog=NAME,
+        description="Messages, topics and schemas of the Allye device protocol. Files may be - for the standard input.",
+        epilog=STATUS,
+    )
+    made.add_argument("--version", action="version", version=f"{NAME} {__version__}")
+    commands = Commands(made)
+    for part in (payloads, topics, schemas):
+        part.add(commands)
+    commands.add(
+        "version", _version, "print the versions of library, protocol and what is installed", "", ["version", "version --json"]
+    )
+    return made
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    :param argv: the arguments without the program's name; ``None`` for the process's own.
+    :returns: the exit status, see :class:`~allye_protocol.cli.streams.Exit`.
+    :raises SystemExit: for ``--help``, ``--version`` and arguments amiss, as ``argparse`` does.
+    """
+    args = parser().parse_args(argv)
+    run: Callable[[Any], Exit] = args.run
+    try:
+        status = run(args)
+        sys.stdout.flush()
+    except UsageError as error:
+        complain(f"{NAME}: {error}")
+        return Exit.USAGE
+    except OSError as error:
+        # Files are opened and read under a UsageError: what is left is an output that takes no more.
+        return _output_lost(error)
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    return status
+
+
+def _output_lost(error: OSError) -> Exit:
+    """End quietly when the reader has gone, with a word when a disk is full."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    # The interpreter flushes once more at its end, and would complain of what cannot be written.
+    os.dup2(nowhere, sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):
+        os.dup2(nowhere, sys.stderr.fileno())
+        return Exit.BROKEN_PIPE
+    complain(f"{NAME}: cannot write: {fault(error)}")
+    return Exit.USAGE
+
+
+def _version(args: argparse.Namespace) -> Exit:
+    facts: dict[str, Any] = {
+        "allye-protocol": __version__,
+        "protocol versions": list(VERSIONS),
+        "content types": list(ENCODINGS),
+        "extras": {extra: find_spec(package) is not None for extra, package in EXTRAS.items()},
+        "msgspec": msgspec.__version__,
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+    }
+    if args.json:
+        put_json({name.replace(" ", "_").replace("-", "_"): value for name, value in facts.items()})
+        return Exit.OK
+    shown = {extra: "installed" if there else f'pip install "{NAME}[{extra}]"' for extra, there in facts["extras"].items()}
+    facts["extras"] = [f"{extra}: {state}" for extra, state in shown.items()]
+    for name, value in facts.items():
+        put(f"{name:<19}{', '.join(map(str, value)) if isinstance(value, list) else value}")
+    return Exit.OK
