@@ -115,7 +115,7 @@ def _conflicting(case: Case) -> Problem | None:
 def _stale(case: Case) -> Problem | None:
     if case.high_water is None or case.schedule.generated_at > case.high_water:
         return None
-    if case.known is not None and case.schedule.generated_at == case.high_water:
+    if case.known is not None and case.known.generated_at == case.schedule.generated_at == case.high_water:
         return None  # the newest schedule itself, tried again after a failure that a retry can mend
     return Problem(
         code=ErrorCode.ORDER_STALE,

@@ -6,6 +6,7 @@ runs past the next deadline before the app has handled it, so a busy machine mak
 
 from __future__ import annotations
 
+import math
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
@@ -51,8 +52,8 @@ class ScaledClock:
     """
 
     def __init__(self, origin: datetime, started: float, speed: float) -> None:
-        if speed <= 0:
-            raise ValueError(f"a clock's speed is above 0, not {speed}")
+        if not 0 < speed < math.inf:
+            raise ValueError(f"a clock's speed is a number above 0, not {speed}")
         self._origin: Final = origin
         self._started: Final = started
         self._speed: Final = speed

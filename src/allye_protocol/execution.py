@@ -11,6 +11,7 @@ Pure functions over :class:`~allye_protocol.store.base.PlannedSlot`.
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -19,6 +20,7 @@ import msgspec
 from allye_protocol.errors import ErrorCode, Problem
 from allye_protocol.ids import DeviceId, ScheduleId
 from allye_protocol.messages import ExecutionResult, ExecutionStatus, TimeSpan
+from allye_protocol.messages.v1 import MAX_KW
 from allye_protocol.store.base import PlannedSlot
 
 if TYPE_CHECKING:
@@ -62,10 +64,12 @@ def merge(schedule: Schedule, planned: Iterable[PlannedSlot], now: datetime, tra
 
 def _switched(slot: PlannedSlot, running: PlannedSlot, now: datetime) -> PlannedSlot:
     """The new setpoint of a running slot, with what was executed of the old one."""
+    # The clock may have been set back since: what was executed of the old setpoint by then stays executed.
+    since = max(now, running.since, running.seen_at or running.since)
     return msgspec.structs.replace(
         slot,
-        since=now,
-        planned_wh=running.planned_wh + _wh(running.rate_w, now - running.since),
+        since=since,
+        planned_wh=running.planned_wh + _wh(running.rate_w, since - running.since),
         started_at=running.started_at,
         meter_start_wh=running.meter_start_wh,
         meter_wh=running.meter_wh,
@@ -76,21 +80,23 @@ def _switched(slot: PlannedSlot, running: PlannedSlot, now: datetime) -> Planned
 
 
 def read_meter(
-    slot: PlannedSlot, now: datetime, meter_wh: float, hold: timedelta, trouble: ErrorCode | None = None
+    slot: PlannedSlot, now: datetime, meter_wh: float | None, hold: timedelta, trouble: ErrorCode | None = None
 ) -> PlannedSlot:
     """The slot after a reading of the battery's energy counters.
 
     :param now: when the counters were read; a reading after the slot's end counts as one at its end.
-    :param meter_wh: net energy on the counters, Wh: charged less discharged.
+    :param meter_wh: net energy on the counters, Wh: charged less discharged; ``None`` when they could not be read. What is not
+        a finite number was not read either.
     :param hold: for how long the battery obeys a setpoint that is not refreshed. Time since the last reading beyond it was not
         under control.
-    :param trouble: what keeps the battery from the setpoint at the moment, if anything.
+    :param trouble: what keeps the battery from the setpoint at the moment, if anything. With a slot's first counters it is
+        about the time before the slot, and does not count.
     """
+    if meter_wh is None or not math.isfinite(meter_wh):
+        return msgspec.structs.replace(slot, trouble=trouble or slot.trouble)
     now = min(now, slot.end)
     if slot.seen_at is None:
-        return msgspec.structs.replace(
-            slot, started_at=now, seen_at=now, meter_start_wh=meter_wh, meter_wh=meter_wh, trouble=trouble
-        )
+        return msgspec.structs.replace(slot, started_at=now, seen_at=now, meter_start_wh=meter_wh, meter_wh=meter_wh)
     covered = max(min(now - slot.seen_at, hold), timedelta(0)).total_seconds()
     return msgspec.structs.replace(
         slot,
@@ -134,11 +140,12 @@ def judge(slot: PlannedSlot, rated_w: float) -> Judgement:
     scheduled_w = (slot.planned_wh + _wh(slot.rate_w, slot.end - slot.since)) / hours
     coverage = slot.covered_s / slot.length.total_seconds()
     problem = None
-    if abs(actual_w) > 2 * rated_w:
+    if abs(actual_w) > min(2 * rated_w, 1000 * MAX_KW):
         message = f"the energy counters say {actual_w:.0f} W, which this battery cannot do; reported as 0"
         problem, actual_w = Problem(code=ErrorCode.EXEC_NO_DATA, message=message), 0.0
     elif slot.started_at is None:
-        problem = Problem(code=ErrorCode.EXEC_MISSED, message="the device was not running, or had no valid plan, in this slot")
+        message = "no reading of the battery in this slot: device not running, plan come too late, or battery not readable"
+        problem = Problem(code=slot.trouble or ErrorCode.EXEC_MISSED, message=message)
     elif coverage < MIN_COVERAGE:
         late = slot.started_at - slot.start > (1 - MIN_COVERAGE) * slot.length
         code = slot.trouble or (ErrorCode.EXEC_LATE_START if late else ErrorCode.EXEC_NO_DATA)

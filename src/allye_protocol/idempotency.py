@@ -4,7 +4,8 @@
    remembers how it ended. A crash in between leaves an entry that :meth:`Ledger.resume` hands out again.
 2. A repetition gets the last answer again, unchanged, and has no other effect.
 3. A failure that a retry can mend (by the class of its code) leaves the id open: the next delivery is admitted again. Any other
-   failure is final for the id.
+   failure is final for the id, a refusal too: what was refused as too far ahead or beyond a limit is not taken up when the time
+   or the limit has changed, because the cloud has given it up. A stale id needs no remembering, as it stays stale.
 4. An application that was begun three times and never settled has killed the process three times: it is quarantined.
 5. The ledger is bounded: ids are forgotten ``policy.retention`` after their horizon's end, and no horizon begins further ahead
    than ``policy.max_ahead``. The high-water mark is kept for ever, so what was forgotten is stale, not new.
@@ -36,11 +37,11 @@ class Admission(NamedTuple):
     """What became of an arriving schedule.
 
     :param decision: the verdict, and why where it was refused.
-    :param answer: the acknowledgement to send; ``None`` for a refusal, which the session words itself.
+    :param answer: the acknowledgement to send.
     """
 
     decision: Decision
-    answer: Ack | None
+    answer: Ack
 
 
 class Resumed(NamedTuple):
@@ -83,9 +84,9 @@ class Ledger:
                 policy=self._policy,
             )
             decision = decide(case)
-            if decision.verdict is not Verdict.ADMIT:
-                return Admission(decision, known.answer if known is not None and decision.verdict is Verdict.REPEAT else None)
-            answer = Ack(
+            if decision.verdict is Verdict.REPEAT and known is not None:
+                return Admission(decision, known.answer)
+            received = Ack(
                 schedule_id=schedule.schedule_id,
                 device_id=schedule.device_id,
                 status=AckStatus.RECEIVED,
@@ -100,11 +101,17 @@ class Ledger:
                 state=EntryState.ADMITTED,
                 attempts=1,
                 trace_id=trace_id,
-                answer=answer,
-                payload=encode(schedule),
+                answer=received,
             )
-            self._store.put_entry(entry)
-            self._store.raise_high_water(schedule.generated_at)
+            if decision.problem is None:
+                self._store.put_entry(msgspec.structs.replace(entry, payload=encode(schedule)))
+                self._store.raise_high_water(schedule.generated_at)
+                return Admission(decision, received)
+            answer = _final_answer(received, now, decision.problem)
+            if _to_be_remembered(known, mark, decision.problem):
+                # A horizon that no admission would allow must not keep its id beyond the horizons that one does.
+                end = min(schedule.end, now + self._policy.max_ahead)
+                self._store.put_entry(msgspec.structs.replace(entry, end=end, state=EntryState.FAILED, answer=answer))
         return Admission(decision, answer)
 
     def settle(self, schedule_id: str, now: datetime, problem: Problem | None = None) -> Resumed | None:
@@ -144,6 +151,12 @@ class Ledger:
     def prune(self, now: datetime) -> int:
         """Forget what ended more than the retention ago; returns how many rows went."""
         return self._store.prune(now - self._policy.retention)
+
+
+def _to_be_remembered(known: Entry | None, mark: str, problem: Problem) -> bool:
+    if problem.code.retryable or (known is not None and known.digest != mark):
+        return False
+    return known is not None or problem.code is not ErrorCode.ORDER_STALE
 
 
 def _state(problem: Problem | None) -> EntryState:

@@ -38,6 +38,7 @@ from allye_protocol.idempotency import MAX_ATTEMPTS, Ledger
 from allye_protocol.ids import ScheduleId
 from allye_protocol.messages import Ack, AckStatus, Hello, Kind, Message, Schedule
 from allye_protocol.messages.registry import BY_TYPE, CHANNEL_OF
+from allye_protocol.session.sending import Sending
 from allye_protocol.store.base import DeviceStore, PlannedSlot, Rejected
 from allye_protocol.tracing import RandomBytes, TraceContext
 
@@ -45,7 +46,6 @@ __all__ = ["DeviceConfig", "DeviceSession", "Outgoing", "Reading"]
 
 MAX_READING_DELAY: Final = timedelta(seconds=5)
 """A reading taken later than this after a slot's end says nothing about the slot."""
-REFUSED_BY_BROKER_WAIT: Final = timedelta(seconds=60)
 ALERT_INTERVAL: Final = timedelta(seconds=60)
 PRUNE_INTERVAL: Final = timedelta(hours=6)
 HEAD_BYTES: Final = 256
@@ -69,11 +69,12 @@ class DeviceConfig(msgspec.Struct, frozen=True, kw_only=True):
 class Reading(NamedTuple):
     """What the battery's counters say.
 
-    :param meter_wh: net energy at the AC terminals, Wh: charged less discharged, since whenever.
+    :param meter_wh: net energy at the AC terminals, Wh: charged less discharged, since whenever; ``None`` while the battery
+        cannot be read, and ``trouble`` says why.
     :param trouble: what keeps the battery from its setpoint at the moment, if anything.
     """
 
-    meter_wh: float
+    meter_wh: float | None
     trouble: ErrorCode | None = None
 
 
@@ -102,7 +103,8 @@ class DeviceSession:
         self._topics: Final = {
             kind: topics.build(self._device_id, channel, config.root) for kind, channel in CHANNEL_OF.items()
         }
-        self._in_flight: dict[int, datetime | None] = {}
+        self._sending: Final = Sending(store)
+        self._clock_trusted = True
         self._running: tuple[datetime, str] | None = None
         self._idle = False
         self._alerted_at: datetime | None = None
@@ -123,12 +125,13 @@ class DeviceSession:
         :raises StoreError: nothing was taken up; try again.
         """
         events: list[DeviceEvent] = []
-        for entry, schedule in self._ledger.resume():
-            if entry.attempts > MAX_ATTEMPTS:
-                message = f"applying it ended the process {MAX_ATTEMPTS} times; it is not tried again"
-                events += self.failed(entry.schedule_id, Problem(code=ErrorCode.INTERNAL_QUARANTINED, message=message), now)
-            else:
-                events.append(ScheduleAdmitted(schedule=schedule, trace_id=entry.trace_id, attempt=entry.attempts))
+        with self._store.transaction():  # all of it: an attempt that the store let down must not count as one that was begun
+            for entry, schedule in self._ledger.resume():
+                if entry.attempts > MAX_ATTEMPTS:
+                    message = f"applying it ended the process {MAX_ATTEMPTS} times; it is not tried again"
+                    events += self.failed(entry.schedule_id, Problem(code=ErrorCode.INTERNAL_QUARANTINED, message=message), now)
+                else:
+                    events.append(ScheduleAdmitted(schedule=schedule, trace_id=entry.trace_id, attempt=entry.attempts))
         return events
 
     def receive(self, frame: Frame, now: datetime, *, clock_trusted: bool = True) -> list[DeviceEvent]:
@@ -164,10 +167,9 @@ class DeviceSession:
         trace = TraceContext.from_frame(frame, self._random_bytes, schedule.trace_id)
         with self._store.transaction():
             decision, answer = self._ledger.admit(schedule, now, clock_trusted=clock_trusted, trace_id=trace.trace_id)
-            if decision.problem is not None:
-                return self._refuse(frame, decision.problem, now, trace)
-            if answer is not None:
-                self._push(answer, trace)
+            self._push(answer, trace)
+        if decision.problem is not None:
+            return [ScheduleRefused(reference=schedule.schedule_id, problem=decision.problem, trace_id=trace.trace_id)]
         if decision.verdict is Verdict.REPEAT:
             return [ScheduleRepeated(schedule_id=schedule.schedule_id, trace_id=trace.trace_id)]
         return [ScheduleAdmitted(schedule=schedule, trace_id=trace.trace_id, attempt=1)]
@@ -202,16 +204,22 @@ class DeviceSession:
         status = entry.answer.status
         return [ScheduleSettled(schedule_id=schedule_id, status=status, problem=problem, trace_id=entry.trace_id)]
 
-    def tick(self, now: datetime, reading: Reading | None) -> list[DeviceEvent]:
+    def tick(self, now: datetime, reading: Reading | None, *, clock_trusted: bool = True) -> list[DeviceEvent]:
         """Let time pass: end and report slots that are over, begin the one that is due.
 
         Call it at :meth:`next_deadline`, after :meth:`applied`, and whenever the battery is read; every reading counts for the
         slot's coverage.
 
         :param now: the device's time.
-        :param reading: the battery's counters just now; ``None`` while the battery cannot be read.
-        :raises StoreError: nothing changed; call again.
+        :param reading: the battery's counters just now; ``None`` when nobody looked.
+        :param clock_trusted: whether ``now`` can be relied on. While it cannot, no slot begins or ends and the default control
+            applies.
+        :raises StoreError: nothing changed; call again, after a pause: :meth:`next_deadline` asks for it at once.
         """
+        self._clock_trusted = clock_trusted
+        if not clock_trusted:
+            return self._turn_to(None, now)
+        to_prune = self._pruned_at is None or not timedelta(0) <= now - self._pruned_at < PRUNE_INTERVAL
         with self._store.transaction():
             ended: list[DeviceEvent] = [self._end(slot, now, reading) for slot in self._store.unreported(now)]
             current = self._store.slot_at(now)
@@ -220,9 +228,10 @@ class DeviceSession:
             if current is not None and reading is not None:
                 current = read_meter(current, now, reading.meter_wh, self._config.hold, reading.trouble)
                 self._store.put_slots([current])
-            if self._pruned_at is None or now - self._pruned_at >= PRUNE_INTERVAL:
+            if to_prune:
                 self._ledger.prune(now)
-                self._pruned_at = now
+        if to_prune:
+            self._pruned_at = now
         return ended + self._turn_to(current, now)
 
     def _end(self, slot: PlannedSlot, now: datetime, reading: Reading | None) -> SlotEnded:
@@ -249,42 +258,40 @@ class DeviceSession:
 
     def next_deadline(self, now: datetime) -> datetime | None:
         """When :meth:`tick` or :meth:`frames_to_send` has something to do next, if nothing arrives."""
-        if self._store.unreported(now):
-            return now
-        slot, following = self._store.slot_at(now), self._store.next_slot(now)
-        waits = [until for until in self._in_flight.values() if until is not None]
-        instants = [*waits, *([slot.end] if slot is not None else []), *([following.start] if following is not None else [])]
-        return min(instants, default=None)
+        instants: list[datetime | None] = [self._sending.next_deadline()]
+        if self._clock_trusted:
+            if self._store.unreported(now):
+                return now
+            slot, following = self._store.slot_at(now), self._store.next_slot(now)
+            instants += [None if slot is None else slot.end, None if following is None else following.start]
+        return min((instant for instant in instants if instant is not None), default=None)
 
     def frames_to_send(self, now: datetime, limit: int = 20) -> list[Outgoing]:
         """The oldest frames of the outbox that are not under way, so that at most ``limit`` are.
 
         Call :meth:`sent` with the number when the broker has taken a frame, :meth:`not_sent` when it refused it, and
-        :meth:`disconnected` when the connection ends.
+        :meth:`disconnected` when the connection ends. A frame that was refused lets those behind it pass while it waits.
+
+        :raises StoreError: the outbox cannot be read.
         """
-        for number in [number for number, until in self._in_flight.items() if until is not None and until <= now]:
-            del self._in_flight[number]
-        rows = self._store.outbox(limit)
-        fresh = [row for row in rows if row.number not in self._in_flight]
-        for row in fresh:
-            self._in_flight[row.number] = None
-        return [Outgoing(row.number, self._framed(row.kind, row.payload, TraceContext.parse(row.traceparent))) for row in fresh]
+        rows = self._sending.offer(now, limit)
+        return [Outgoing(row.number, self._framed(row.kind, row.payload, TraceContext.parse(row.traceparent))) for row in rows]
 
     def sent(self, number: int) -> None:
         """The broker has taken a frame: forget it.
 
-        :raises StoreError: it stays, and will be sent again; the cloud drops the repetition.
+        :raises StoreError: it stays in the store for now and is not sent again by this session. After a restart it may be; the
+            cloud drops the repetition.
         """
-        self._store.pop(number)
-        self._in_flight.pop(number, None)
+        self._sending.taken(number)
 
     def not_sent(self, number: int, now: datetime) -> None:
-        """The broker refused a frame: try again in a minute."""
-        self._in_flight[number] = now + REFUSED_BY_BROKER_WAIT
+        """The broker refused a frame: try again in a minute. Nothing is changed by a number that is not under way."""
+        self._sending.refused(number, now)
 
     def disconnected(self) -> None:
         """The connection is gone: what was under way is to be sent again."""
-        self._in_flight.clear()
+        self._sending.disconnected()
 
     def store_failure(self, frame: Frame, error: StoreError, now: datetime) -> Frame:
         """The answer to a message that could not be stored, to be published once, outside the outbox."""
@@ -292,14 +299,12 @@ class DeviceSession:
         trace = TraceContext.from_frame(frame, self._random_bytes, names.trace_id)
         return self._frame(self._failure(names.reference, error.problem, now, trace), trace)
 
-    def _refuse(self, frame: Frame, problem: Problem, now: datetime, trace: TraceContext | None = None) -> list[DeviceEvent]:
-        """Answer FAILED; keep the head of what could not be read."""
+    def _refuse(self, frame: Frame, problem: Problem, now: datetime) -> list[DeviceEvent]:
+        """Answer FAILED to what could not be read, and keep its head."""
         names = peek(frame.payload)
-        unread = trace is None
-        trace = trace or TraceContext.from_frame(frame, self._random_bytes, names.trace_id)
+        trace = TraceContext.from_frame(frame, self._random_bytes, names.trace_id)
         with self._store.transaction():
-            if unread:
-                self._keep(frame, problem, now)
+            self._keep(frame, problem, now)
             self._push(self._failure(names.reference, problem, now, trace), trace)
         return [ScheduleRefused(reference=names.reference, problem=problem, trace_id=trace.trace_id)]
 
@@ -307,13 +312,14 @@ class DeviceSession:
         """A message for another device: said on this device's own topic only, at most once a minute."""
         problem = Problem(code=ErrorCode.MESSAGE_WRONG_DEVICE, message=f"{what}; this is {self._device_id}")
         if self._alerted_at is None or not timedelta(0) <= now - self._alerted_at < ALERT_INTERVAL:
-            self._alerted_at = now
             self._refuse(frame, problem, now)
+            self._alerted_at = now
         return [SecurityAlert(topic=frame.topic, problem=problem)]
 
     def _keep(self, frame: Frame, problem: Problem, now: datetime) -> None:
         head, size = frame.payload[:HEAD_BYTES], len(frame.payload)
-        rejected = Rejected(at=now, topic=frame.topic[:HEAD_BYTES], size_bytes=size, head=head, reason=problem.reason())
+        topic = "".join(char if char.isprintable() else "?" for char in frame.topic[:HEAD_BYTES])
+        rejected = Rejected(at=now, topic=topic, size_bytes=size, head=head, reason=problem.reason())
         self._store.keep_rejected(rejected)
 
     def _failure(self, reference: str, problem: Problem, now: datetime, trace: TraceContext) -> Ack:

@@ -4,7 +4,7 @@
    schedules were lost in simulated power cuts; that setting is not offered.
 2. ``BEGIN IMMEDIATE``: a transaction that begins can be finished; there is no lock to wait for half-way.
 3. Rows hold the columns that queries need, and the record itself as MessagePack.
-4. One writing thread. Other processes may read at any time (``allye-device status`` does).
+4. One thread at a time, of whatever name. Other processes may read at any time (``allye-device status`` does).
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from __future__ import annotations
 import sqlite3
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 import msgspec
 
@@ -30,11 +31,12 @@ from allye_protocol.store.base import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator
 
 __all__ = ["SqliteStore"]
 
+APPLICATION_ID: Final = 0x416C7965
+"""Marks a file as a device store in SQLite's own header, so that no other program's database is taken for one."""
 SCHEMA_VERSION: Final = 1
 SCHEMA: Final = """
 CREATE TABLE entry (schedule_id TEXT PRIMARY KEY, generated_at INTEGER, ends INTEGER, state TEXT, record BLOB) WITHOUT ROWID;
@@ -55,43 +57,69 @@ _entry: Final = msgspec.msgpack.Decoder(Entry).decode
 _slot: Final = msgspec.msgpack.Decoder(PlannedSlot).decode
 _rejected: Final = msgspec.msgpack.Decoder(Rejected).decode
 
+Record = TypeVar("Record")
+
 
 class SqliteStore(DeviceStore):
     """Inbox, plan and outbox of one device in one SQLite file.
 
     :param path: the file; it is made where there is none. Its folder must exist.
     :param max_outbox_rows: rows above which the oldest result gives way.
+    :param read_only: for another process's eyes: the file must be there, and every write raises ``store.failed``.
     :raises StoreError: ``store.corrupt`` for a file that is no intact store of this version, ``store.failed`` for one that
         cannot be opened.
     """
 
-    def __init__(self, path: Path | str, *, max_outbox_rows: int = MAX_OUTBOX_ROWS) -> None:
+    def __init__(self, path: Path | str, *, max_outbox_rows: int = MAX_OUTBOX_ROWS, read_only: bool = False) -> None:
         self.path: Final = str(path)
         self._max_outbox_rows: Final = max_outbox_rows
         self._depth = 0
         try:
-            self._db = sqlite3.connect(self.path, timeout=5.0, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._prepare()
+            place = f"{Path(self.path).absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+            self._db = sqlite3.connect(place, uri=True, timeout=5.0, isolation_level=None, check_same_thread=False)
         except sqlite3.Error as error:
             self._fail(error)
+        try:
+            self._prepare(read_only=read_only)
+        except BaseException:
+            self._db.close()
+            raise
 
-    def _prepare(self) -> None:
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if version not in (0, SCHEMA_VERSION):
+    def _prepare(self, *, read_only: bool) -> None:
+        # Reading comes first: a file that is not ours is left as it was found.
+        if not self._is_empty() or read_only:
+            self._check_identity()
+        if read_only:
+            return
+        self._run("PRAGMA journal_mode = WAL")
+        self._run("PRAGMA synchronous = FULL")
+        if self._is_empty():
+            with self.transaction():
+                if self._is_empty():  # another process may have been faster
+                    self._create()
+        (health,) = self._run("PRAGMA quick_check(1)").fetchone()
+        if health != "ok":
+            raise StoreError(ErrorCode.STORE_CORRUPT, f"{self.path} is damaged ({health}): move it away and start again")
+
+    def _is_empty(self) -> bool:
+        return self._run("SELECT 1 FROM sqlite_master").fetchone() is None
+
+    def _check_identity(self) -> None:
+        (application,) = self._run("PRAGMA application_id").fetchone()
+        (version,) = self._run("PRAGMA user_version").fetchone()
+        if application != APPLICATION_ID:
+            raise StoreError(ErrorCode.STORE_CORRUPT, f"{self.path} is the database of another program: use another file")
+        if version != SCHEMA_VERSION:
             raise StoreError(
                 ErrorCode.STORE_CORRUPT,
                 f"{self.path} has store layout {version}; this library knows {SCHEMA_VERSION}: upgrade it, or use another file",
             )
-        if version == 0:
-            with self.transaction():
-                for statement in SCHEMA.strip().split(";\n"):
-                    self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        (health,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
-        if health != "ok":
-            raise StoreError(ErrorCode.STORE_CORRUPT, f"{self.path} is damaged ({health}): move it away and start again")
+
+    def _create(self) -> None:
+        for statement in SCHEMA.strip().split(";\n"):
+            self._run(statement)
+        self._run(f"PRAGMA application_id = {APPLICATION_ID}")
+        self._run(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def close(self) -> None:
         """Close the file. Using the store afterwards raises ``store.failed``."""
@@ -103,6 +131,8 @@ class SqliteStore(DeviceStore):
         if self._depth:
             yield
             return
+        if self._db.in_transaction:  # a rollback failed before, for a trouble that may be over
+            self._run("ROLLBACK")
         self._run("BEGIN IMMEDIATE")
         self._depth = 1
         try:
@@ -125,7 +155,7 @@ class SqliteStore(DeviceStore):
     def entry(self, schedule_id: str) -> Entry | None:
         """What is remembered of an id."""
         row = self._run("SELECT record FROM entry WHERE schedule_id = ?", schedule_id).fetchone()
-        return None if row is None else _entry(row[0])
+        return None if row is None else self._read(_entry, row[0])
 
     def put_entry(self, entry: Entry) -> None:
         """Remember an entry."""
@@ -135,7 +165,7 @@ class SqliteStore(DeviceStore):
     def unsettled(self) -> list[Entry]:
         """Entries that are admitted and not settled, oldest first."""
         rows = self._run("SELECT record FROM entry WHERE state = ? ORDER BY generated_at", EntryState.ADMITTED)
-        return [_entry(record) for (record,) in rows]
+        return [self._read(_entry, record) for (record,) in rows]
 
     def high_water(self) -> datetime | None:
         """``generated_at`` of the newest schedule ever admitted."""
@@ -155,23 +185,23 @@ class SqliteStore(DeviceStore):
         rows = self._run(
             "SELECT record FROM slot WHERE starts >= ? AND starts < ? ORDER BY starts", _micros(start), _micros(end)
         )
-        return [_slot(record) for (record,) in rows]
+        return [self._read(_slot, record) for (record,) in rows]
 
     def slot_at(self, instant: datetime) -> PlannedSlot | None:
         """The planned slot that contains ``instant``."""
         at = _micros(instant)
         row = self._run("SELECT ends, record FROM slot WHERE starts <= ? ORDER BY starts DESC LIMIT 1", at).fetchone()
-        return None if row is None or row[0] <= at else _slot(row[1])
+        return None if row is None or row[0] <= at else self._read(_slot, row[1])
 
     def next_slot(self, after: datetime) -> PlannedSlot | None:
         """The first planned slot that begins after ``after``."""
         row = self._run("SELECT record FROM slot WHERE starts > ? ORDER BY starts LIMIT 1", _micros(after)).fetchone()
-        return None if row is None else _slot(row[0])
+        return None if row is None else self._read(_slot, row[0])
 
     def unreported(self, now: datetime) -> list[PlannedSlot]:
         """The ended slots without a result."""
         rows = self._run("SELECT record FROM slot WHERE NOT reported AND ends <= ? ORDER BY starts", _micros(now))
-        return [_slot(record) for (record,) in rows]
+        return [self._read(_slot, record) for (record,) in rows]
 
     def put_slots(self, slots: Iterable[PlannedSlot]) -> None:
         """Store slots by their start."""
@@ -182,7 +212,7 @@ class SqliteStore(DeviceStore):
     def push(self, kind: Kind, payload: bytes, traceparent: str) -> int:
         """Append to the outbox."""
         with self.transaction():
-            if self.outbox_size() >= self._max_outbox_rows:
+            if self._outbox_is_full():
                 gone = self._run(
                     "DELETE FROM outbox WHERE number = (SELECT min(number) FROM outbox WHERE kind = ?)", Kind.EXECUTION_RESULT
                 )
@@ -191,12 +221,19 @@ class SqliteStore(DeviceStore):
             insert = "INSERT INTO outbox (kind, payload, traceparent) VALUES (?, ?, ?)"
             return self._run(insert, kind, payload, traceparent).lastrowid or 0
 
+    def _outbox_is_full(self) -> bool:
+        # Counting reads every row. Two numbers that are close together say as much without it.
+        first, last = self._run("SELECT (SELECT min(number) FROM outbox), (SELECT max(number) FROM outbox)").fetchone()
+        if first is None or last - first + 1 < self._max_outbox_rows:
+            return False
+        return self.outbox_size() >= self._max_outbox_rows
+
     def outbox(self, limit: int, after: int = 0) -> list[OutboxRow]:
         """The oldest rows above ``after``."""
         rows = self._run(
             "SELECT number, kind, payload, traceparent FROM outbox WHERE number > ? ORDER BY number LIMIT ?", after, limit
         )
-        return [OutboxRow(number=row[0], kind=Kind(row[1]), payload=row[2], traceparent=row[3]) for row in rows]
+        return [OutboxRow(number=row[0], kind=self._read(Kind, row[1]), payload=row[2], traceparent=row[3]) for row in rows]
 
     def pop(self, number: int) -> None:
         """Forget a row that the broker has."""
@@ -215,7 +252,7 @@ class SqliteStore(DeviceStore):
 
     def rejected(self) -> list[Rejected]:
         """The ring, oldest first."""
-        return [_rejected(record) for (record,) in self._run("SELECT record FROM rejected ORDER BY number")]
+        return [self._read(_rejected, record) for (record,) in self._run("SELECT record FROM rejected ORDER BY number")]
 
     def prune(self, before: datetime) -> int:
         """Forget what ended long ago."""
@@ -225,6 +262,14 @@ class SqliteStore(DeviceStore):
             slots = self._run("DELETE FROM slot WHERE ends < ? AND reported", at)
         return entries.rowcount + slots.rowcount
 
+    def _read(self, decode: Callable[[Any], Record], record: object) -> Record:
+        try:
+            return decode(record)
+        except (msgspec.DecodeError, ValueError, TypeError) as error:
+            # SQLite has no checksums: a page that is whole may hold a record that is not.
+            message = f"{self.path} holds a record that cannot be read ({error}): move it away and start again"
+            raise StoreError(ErrorCode.STORE_CORRUPT, message) from error
+
     def _run(self, statement: str, *values: Any) -> sqlite3.Cursor:
         try:
             return self._db.execute(statement, values)
@@ -232,7 +277,7 @@ class SqliteStore(DeviceStore):
             self._fail(error)
 
     def _fail(self, error: sqlite3.Error) -> NoReturn:
-        number = getattr(error, "sqlite_errorcode", None)
+        number = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code; SQLite extends it in the higher bits
         if number == sqlite3.SQLITE_FULL:
             raise StoreError(ErrorCode.STORE_FULL, f"no space left to write {self.path}: free some") from error
         if number in _CORRUPT:
