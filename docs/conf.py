@@ -1,6 +1,9 @@
 """Sphinx configuration. Warnings are errors (`tox run -e docs`)."""
 
 from importlib.metadata import version as version_of
+from pathlib import Path
+
+from allye_protocol.delivery import TRANSITIONS, Cause, State
 
 project = "Allye device protocol"
 author = "The Allye device protocol authors"
@@ -8,7 +11,7 @@ project_copyright = "2026, The Allye device protocol authors"
 release = version = version_of("allye-protocol")
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.intersphinx", "sphinx.ext.viewcode"]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_generated"]
 html_theme = "furo"
 html_title = f"Allye device protocol {release}"
 myst_enable_extensions = ["colon_fence"]
@@ -21,3 +24,10 @@ autodoc_preserve_defaults = True
 # The standard library's index is not fetched: the documentation builds without a network.
 intersphinx_mapping = {}
 nitpicky = False
+
+# The table in the text is drawn from the table in the code.
+generated = Path(__file__).parent / "_generated"
+generated.mkdir(exist_ok=True)
+rows = [f"| state | {' | '.join(Cause)} |", "|---" * (len(Cause) + 1) + "|"]
+rows += [f"| {state} | {' | '.join(TRANSITIONS.get((state, cause), '-') for cause in Cause)} |" for state in State]
+(generated / "transitions.md").write_text("\n".join(rows) + "\n", encoding="utf-8")
