@@ -6,6 +6,7 @@
    horizon ends, or the answer is final (:mod:`allye_protocol.delivery`).
 3. :meth:`CloudSession.receive` never raises for what a device sent. When it returns, what follows from the message is stored.
    It raises :class:`~allye_protocol.errors.StoreError`, and nothing else, when the store could not keep it.
+   :meth:`CloudSession.receive_all` does the same for many messages, all or none.
 4. A device speaks only for itself: the topic's device, the message's and the schedule's must be one.
 """
 
@@ -34,7 +35,7 @@ from allye_protocol.messages.registry import CHANNEL_OF, Message
 from allye_protocol.tracing import RandomBytes, TraceContext
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from allye_protocol.store.cloud import CloudStore
 
@@ -210,32 +211,62 @@ class CloudSession:
 
         :raises StoreError: nothing was stored; do not acknowledge the message.
         """
+        return self.receive_all((frame,), now)
+
+    def receive_all(self, frames: Sequence[Frame], now: datetime) -> list[CloudEvent]:
+        """Take messages from devices in one transaction, which costs much less than one for each.
+
+        :raises StoreError: nothing was stored; acknowledge none of the messages.
+        """
+        read = [self._read(frame) for frame in frames]
+        about = {message.schedule_id for message in read if isinstance(message, Ack | ExecutionResult)}
+        events: list[CloudEvent] = []
+        with self._store.transaction():
+            self._store.expect(about)
+            for frame, message in zip(frames, read, strict=True):
+                events += [message] if isinstance(message, MessageRefused) else self._take(frame, message, now)
+        return events
+
+    def _read(self, frame: Frame) -> Message | MessageRefused:
+        """What a device says, if it may and can be understood."""
         try:
             topic = topics.parse(frame.topic, self._config.root)
             kind = _KIND_OF.get(topic.channel)
             if kind is None:
                 message = f"nothing is taken on channel {topic.channel}"
-                return [_refused(frame, Problem(code=ErrorCode.MESSAGE_UNKNOWN_KIND, message=message))]
+                return _refused(frame, ErrorCode.MESSAGE_UNKNOWN_KIND, message)
             received = decode(frame.payload, kind, frame.content_type)
         except (TopicError, DecodeError) as error:
-            return [_refused(frame, error.problem)]
+            return MessageRefused(topic=frame.topic, problem=error.problem)
         if received.device_id != topic.device_id:
             message = f"device {topic.device_id} sent a message of device {received.device_id}"
-            return [_refused(frame, Problem(code=ErrorCode.MESSAGE_WRONG_DEVICE, message=message, path="/device_id"))]
-        with self._store.transaction():
-            return self._take(frame, received, now)
+            return _refused(frame, ErrorCode.MESSAGE_WRONG_DEVICE, message, "/device_id")
+        return received
 
     def _take(self, frame: Frame, received: Message, now: datetime) -> list[CloudEvent]:
         if isinstance(received, Ack):
             return self._acknowledged(frame, received, now)
         if isinstance(received, ExecutionResult):
-            return [ResultReceived(result=received)] if self._store.keep_result(received, now) else []
+            return self._executed(frame, received, now)
         if isinstance(received, Hello):
-            return self._announced(received, now)
+            return self._announced(frame, received, now)
         raise TypeError(f"no handler for {type(received).__name__}")
 
-    def _announced(self, hello: Hello, now: datetime) -> list[CloudEvent]:
+    def _executed(self, frame: Frame, result: ExecutionResult, now: datetime) -> list[CloudEvent]:
+        delivery = self._store.delivery(result.schedule_id)
+        if delivery is None or delivery.device_id != result.device_id:
+            message = f"device {result.device_id} reported a slot of {result.schedule_id}, which was never sent to it"
+            return [_refused(frame, ErrorCode.ORDER_UNKNOWN_SCHEDULE, message, "/schedule_id")]
+        if not delivery.start <= result.interval.start < delivery.end:
+            message = f"{result.schedule_id} has no slot at {result.interval.start.isoformat()}"
+            return [_refused(frame, ErrorCode.MESSAGE_INVALID, message, "/interval/start")]
+        return [ResultReceived(result=result)] if self._store.keep_result(result, now) else []
+
+    def _announced(self, frame: Frame, hello: Hello, now: datetime) -> list[CloudEvent]:
         """A device is online: what it has not answered is due at once."""
+        if frame.retain and self._store.hello(hello.device_id) == hello:
+            # The broker's copy of what is known, for who has just subscribed: the device said nothing now.
+            return []
         self._store.keep_hello(hello, now)
         for delivery in self._store.open_deliveries(hello.device_id):
             if delivery.due_at > now and delivery.schedule_id not in self._in_flight:
@@ -247,7 +278,7 @@ class CloudSession:
         if delivery is None or delivery.device_id != ack.device_id:
             words = f" ({ack.error_reason})" if ack.error_reason else ""
             message = f"device {ack.device_id} answered {ack.status} to {ack.schedule_id}, which was never sent to it{words}"
-            return [_refused(frame, Problem(code=ErrorCode.ORDER_UNKNOWN_SCHEDULE, message=message, path="/schedule_id"))]
+            return [_refused(frame, ErrorCode.ORDER_UNKNOWN_SCHEDULE, message, "/schedule_id")]
         self._store.keep_ack(ack, now)
         code = code_of_reason(ack.error_reason)
         cause = cause_of(ack.status, retryable=code is not None and code.retryable)
@@ -333,8 +364,8 @@ class CloudSession:
         )
 
 
-def _refused(frame: Frame, problem: Problem) -> MessageRefused:
-    return MessageRefused(topic=frame.topic, problem=problem)
+def _refused(frame: Frame, code: ErrorCode, message: str, path: str = "") -> MessageRefused:
+    return MessageRefused(topic=frame.topic, problem=Problem(code=code, message=message, path=path))
 
 
 def _trace_id(delivery: Delivery) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from allye_protocol.delivery import OPEN, Delivery
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from contextlib import AbstractContextManager
     from datetime import datetime
 
@@ -34,6 +34,9 @@ class CloudStore(Protocol):
         :raises StoreError: when it could not be kept; then nothing of it is.
         """
         ...
+
+    def expect(self, schedule_ids: Collection[str]) -> None:
+        """These deliveries are asked for next in this transaction: a store may read them together now."""
 
     def delivery(self, schedule_id: str) -> Delivery | None:
         """The delivery of a schedule."""
@@ -74,9 +77,8 @@ class CloudStore(Protocol):
         """The earliest horizon's start of an open delivery without an alarm."""
         ...
 
-    def keep_ack(self, ack: Ack, at: datetime) -> bool:
-        """Keep an answer; ``False`` when it was there."""
-        ...
+    def keep_ack(self, ack: Ack, at: datetime) -> None:
+        """Keep an answer; the same one (schedule, status and the device's time) is kept once."""
 
     def keep_result(self, result: ExecutionResult, at: datetime) -> bool:
         """Keep the result of a slot; ``False`` when the slot has one, which stays."""
@@ -134,9 +136,17 @@ class MemoryCloudStore(CloudStore):
         return list(self._tables.deliveries.values())
 
     @property
+    def acks(self) -> list[Ack]:
+        """Every answer, in the order of arrival."""
+        return list(self._tables.acks.values())
+
+    @property
     def results(self) -> list[ExecutionResult]:
         """Every result, in the order of arrival."""
         return list(self._tables.results.values())
+
+    def expect(self, schedule_ids: Collection[str]) -> None:
+        """Nothing to do: everything is at hand."""
 
     def delivery(self, schedule_id: str) -> Delivery | None:
         """The delivery of a schedule."""
@@ -181,15 +191,17 @@ class MemoryCloudStore(CloudStore):
         """The earliest start without an alarm."""
         return min((delivery.start for delivery in self._open() if not delivery.alarmed), default=None)
 
-    def keep_ack(self, ack: Ack, at: datetime) -> bool:  # noqa: ARG002 - the time is for stores that are asked for it
+    def keep_ack(self, ack: Ack, at: datetime) -> None:  # noqa: ARG002 - the time is for stores that are asked for it
         """Keep an answer."""
-        key = (ack.schedule_id, ack.status, ack.timestamp)
-        return self._tables.acks.setdefault(key, ack) is ack
+        self._tables.acks.setdefault((ack.schedule_id, ack.status, ack.timestamp), ack)
 
     def keep_result(self, result: ExecutionResult, at: datetime) -> bool:  # noqa: ARG002
         """Keep a result."""
         key = (result.device_id, result.interval.start)
-        return self._tables.results.setdefault(key, result) is result
+        if key in self._tables.results:
+            return False
+        self._tables.results[key] = result
+        return True
 
     def keep_hello(self, hello: Hello, at: datetime) -> None:  # noqa: ARG002
         """Keep a hello."""
