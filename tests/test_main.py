@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -59,7 +60,7 @@ def feed(monkeypatch: pytest.MonkeyPatch, payload: bytes) -> None:
 
 def broken_schedule() -> dict[str, Any]:
     """A schedule with three things wrong with it."""
-    body = json.loads(json.dumps(EXAMPLES[Kind.SCHEDULE]))
+    body: dict[str, Any] = json.loads(json.dumps(EXAMPLES[Kind.SCHEDULE]))
     body["device_id"] = "a b"
     body["intervals"][1]["mode"] = "CHARGE"
     body["intervals"][1]["rate_kw"] = -1
@@ -463,7 +464,7 @@ class TestEdges:
             input=body,
             capture_output=True,
             check=True,
-            env={"PYTHONIOENCODING": "ascii", "PYTHONPATH": ":".join(sys.path)},
+            env={**os.environ, "PYTHONIOENCODING": "ascii"},
         )
         assert b"model           Speicher \\xdf \\U0001f50b" in found.stdout
 

@@ -104,7 +104,7 @@ numbers = st.one_of(
     st.sampled_from([10**7, 10**7 + 1, 10**9, 10**9 + 1]),
     st.floats(-20_000, 20_000),
 )
-anything = st.one_of(times, texts, numbers, st.sampled_from([None, True, False, [], {}]))
+anything: st.SearchStrategy[Any] = st.one_of(times, texts, numbers, st.sampled_from([None, True, False, [], {}]))
 
 
 def replacements(value: Any) -> st.SearchStrategy[Any]:
@@ -258,7 +258,7 @@ def test_no_text_with_a_pattern_may_end_in_a_newline(kind: Kind) -> None:
     found = [path for path in places(tree) if path[-1] in patterned]
     assert found
     for path in found:
-        value = tree
+        value: Any = tree
         for key in path:
             value = value[key]
         assert not VALIDATORS[kind].is_valid(changed(tree, path, f"{value}\n")), path

@@ -47,9 +47,8 @@ def generate(kind: Kind | str, version: int = 1) -> dict[str, Any]:
         "title": f"Allye device protocol, {'all versions' if spec.version == 0 else f'version {version}'}: {spec.kind}",
         "description": _described(root["description"], spec),
         "examples": examples(spec.kind, spec.version),
+        "$defs": dict(sorted(definitions.items())),
     }
-    if definitions:
-        document["$defs"] = dict(sorted(definitions.items()))
     return _ordered(document)
 
 
