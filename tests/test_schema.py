@@ -124,7 +124,7 @@ def bodies(draw: st.DrawFn) -> tuple[Kind, Any]:
     tree: Any = json.loads(encode(message))
     for _ in range(draw(st.sampled_from([0, 1, 1, 2, 3]))):
         path = draw(st.sampled_from([*places(tree), ("unknown",), ("version",)]))
-        old = tree
+        old: Any = tree
         for key in path:
             old = old.get(key) if isinstance(old, dict) else old[key]
         new = draw(replacements(old))
