@@ -155,6 +155,8 @@ _PARSER: Final = json.JSONDecoder(object_pairs_hook=Object.of, parse_int=_intege
 def _explained(payload: bytes, kind: Kind) -> Explained:
     try:
         tree = _PARSER.decode(payload.decode("utf-8"))
+        if b"\\ud" in payload.lower():
+            json.dumps(tree, ensure_ascii=False).encode("utf-8")  # fails for half of a surrogate pair, which is no character
     except UnicodeDecodeError as error:
         return Explained(None, [_malformed(f"not UTF-8 at byte {error.start}")])
     except RecursionError:
