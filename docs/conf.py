@@ -1,5 +1,8 @@
 """Sphinx configuration. Warnings are errors (`tox run -e docs`)."""
 
+import os
+import subprocess
+import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
 
@@ -31,3 +34,17 @@ generated.mkdir(exist_ok=True)
 rows = [f"| state | {' | '.join(Cause)} |", "|---" * (len(Cause) + 1) + "|"]
 rows += [f"| {state} | {' | '.join(TRANSITIONS.get((state, cause), '-') for cause in Cause)} |" for state in State]
 (generated / "transitions.md").write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+# So are the pages of help.
+COMMANDS = ("", "validate", "decode", "encode", "topic", "topic build", "topic parse", "topic match", "schema", "version")
+
+
+def help_of(command: str) -> str:
+    """What a command prints when it is asked for help."""
+    arguments = [sys.executable, "-m", "allye_protocol", *command.split(), "--help"]
+    environment = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1"}
+    return subprocess.run(arguments, env=environment, capture_output=True, text=True, check=True).stdout
+
+
+sections = [f"## `{f'allye-protocol {command}'.strip()}`\n\n```text\n{help_of(command)}```\n" for command in COMMANDS]
+(generated / "cli.md").write_text("\n".join(sections), encoding="utf-8")
