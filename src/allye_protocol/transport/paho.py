@@ -13,6 +13,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from itertools import count
 from typing import TYPE_CHECKING, Final
 
 from allye_protocol.errors import ErrorCode, TransportError
@@ -34,6 +35,9 @@ __all__ = ["PahoTransport"]
 
 _SYSTEM_RANDOM: Final = random.SystemRandom()
 
+# Of the process and not of a transport: what one transport received, another must not acknowledge.
+_connection_numbers: Final = count(1)
+
 
 class PahoTransport:
     """A :class:`~allye_protocol.transport.base.Transport` over TCP or TLS.
@@ -52,7 +56,6 @@ class PahoTransport:
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
         self._link: Link | None = None
-        self._connections = 0
         self._max_inflight = options.max_inflight
         self._subscribed = False
 
@@ -142,10 +145,9 @@ class PahoTransport:
 
     def _connect_once(self) -> float:
         """One connection from its beginning to its end; the delay before the next one, s."""
-        self._connections += 1
         link = Link(
             self._options,
-            self._connections,
+            next(_connection_numbers),
             self._subscriptions,
             self._mailbox,
             resubscribe=not self._subscribed,

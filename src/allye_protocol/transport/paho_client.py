@@ -3,15 +3,18 @@
 1. The first connection is not a clean start, so what the broker queued for this client is not thrown away.
 2. A ``Properties`` object is made anew for every packet: user properties would append.
 3. paho neither connects again nor acknowledges by itself.
+4. paho forgets the socket of a failed TLS handshake without closing it; :class:`_Handshake` closes it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from allye_protocol.extras import require
 
 if TYPE_CHECKING:
+    import socket
+    import ssl
     from collections.abc import Sequence
 
     from paho.mqtt import client as mqtt
@@ -56,7 +59,7 @@ def new_client(options: MqttOptions, max_inflight: int) -> mqtt.Client:
     if options.username is not None:
         client.username_pw_set(options.username, options.password)
     if options.tls is not None:
-        client.tls_set_context(options.tls)
+        client.tls_set_context(cast("ssl.SSLContext", _Handshake(options.tls)))
     if options.will is not None:
         will = options.will
         properties = frame_properties(will, PacketTypes.WILLMESSAGE) if mqtt5 else None
@@ -104,6 +107,25 @@ def frame_properties(frame: Frame, packet_type: int) -> Properties:
     if frame.user_properties:
         properties.UserProperty = list(frame.user_properties)
     return properties
+
+
+class _Handshake:
+    """What paho uses of a TLS context; the handshake is complete, or the socket closed, when it gets the socket."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        self.check_hostname = context.check_hostname
+
+    def wrap_socket(self, sock: socket.socket, *, server_hostname: str, do_handshake_on_connect: bool) -> ssl.SSLSocket:
+        wrapped = self._context.wrap_socket(
+            sock, server_hostname=server_hostname, do_handshake_on_connect=do_handshake_on_connect
+        )
+        try:
+            wrapped.do_handshake()
+        except BaseException:
+            wrapped.close()
+            raise
+        return wrapped
 
 
 def _new_properties(packet_type: int) -> Properties:

@@ -170,7 +170,7 @@ class Link:
 
     def _loop(self, sock: Any) -> None:
         options, client = self._options, self._client
-        tick_s = min(1.0, options.keepalive_s / 4)
+        tick_s = min(1.0, options.keepalive_s / 4, options.connect_timeout_s)
         started_s = inbound_s = time.monotonic()
         interest = 0
         with selectors.DefaultSelector() as selector:
@@ -180,7 +180,7 @@ class Link:
                 wanted = (0 if self.paused else selectors.EVENT_READ) | (selectors.EVENT_WRITE if client.want_write() else 0)
                 interest = _change_interest(selector, sock, interest, wanted)
                 buffered = not self.paused and options.tls is not None and sock.pending() > 0
-                happened = {key.fileobj: mask for key, mask in selector.select(0 if buffered else tick_s)}
+                happened = {key.fileobj: mask for key, mask in selector.select(0 if buffered else self._patience_s(tick_s))}
                 if self._wakee in happened:
                     self._wakee.recv(4096)
                 now_s = time.monotonic()
@@ -199,6 +199,9 @@ class Link:
                     self._drop(f"nothing received for {now_s - inbound_s:.0f} s")
                 if self._finished(now_s):
                     return
+
+    def _patience_s(self, tick_s: float) -> float:
+        return tick_s if self._finish_by_s is None else min(tick_s, max(0.0, self._finish_by_s - time.monotonic()))
 
     def _finished(self, now_s: float) -> bool:
         """Begin or complete the clean end, when one is wanted; whether to stop waiting for it."""
