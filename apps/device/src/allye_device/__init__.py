@@ -1,0 +1,12 @@
+"""The reference edge agent: takes schedules over MQTT, drives one battery by them and reports every slot.
+
+``agent`` is the loop; ``battery`` what it does with its driver; ``timekeeping`` its one time; ``config``, ``assembly``,
+``hello``, ``logs`` and ``status`` are what stands around it. The command is in ``__main__``.
+"""
+
+from allye_device.agent import Agent
+from allye_device.assembly import assembled, clock_of
+from allye_device.config import AgentConfig, ConfigError, load_config
+from allye_device.timekeeping import Timekeeper
+
+__all__ = ["Agent", "AgentConfig", "ConfigError", "Timekeeper", "assembled", "clock_of", "load_config"]

@@ -1,0 +1,77 @@
+"""Everything that an agent needs, made from its configuration."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from allye_device.agent import Agent
+from allye_device.config import ConfigError
+from allye_device.timekeeping import Timekeeper
+from allye_max300 import open_driver
+from allye_protocol.clock import ScaledClock, SystemClock
+from allye_protocol.store.sqlite import SqliteStore
+from allye_protocol.transport.options import MqttOptions, tls_context
+from allye_protocol.transport.paho import PahoTransport
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from allye_device.config import AgentConfig, BrokerConfig, ClockConfig
+    from allye_protocol.clock import Clock
+
+__all__ = ["assembled", "clock_of", "transport_of"]
+
+
+@contextmanager
+def assembled(config: AgentConfig, clock: Clock) -> Iterator[Agent]:
+    """A device, ready to run: with the SQLite store, the driver and the broker that ``config`` names.
+
+    :param clock: where time comes from, see :func:`clock_of`.
+    :raises ConfigError: a configuration that does not fit this machine or battery.
+    :raises DriverError: a battery that does not answer.
+    :raises StoreError: a store that cannot be opened.
+    """
+    path, trust = Path(config.store.path), config.trust
+    transport = transport_of(config.device_id, config.broker)
+    with ExitStack() as at_end:
+        store = SqliteStore(path)
+        at_end.callback(store.close)
+        synchronised = Path(trust.file) if trust.time == "synchronised" else None
+        time = Timekeeper(clock, synchronised=synchronised, memory=path.with_name(path.name + ".time"))
+        driver = open_driver(config.driver.name, config.driver.options, time)
+        at_end.callback(driver.close)
+        yield Agent(config, time, driver, transport, store)
+
+
+def clock_of(config: ClockConfig) -> Clock:
+    """The clock that is configured."""
+    if config.origin is None or config.started is None or config.speed is None:
+        return SystemClock()
+    return ScaledClock(config.origin, config.started, config.speed)
+
+
+def transport_of(device_id: str, config: BrokerConfig) -> PahoTransport:
+    """The way to the broker.
+
+    :param device_id: also the name of the MQTT session, which the broker keeps while the device is away.
+    :raises ConfigError: for certificates that cannot be used.
+    """
+    tls = None
+    if config.tls is not None:
+        try:
+            tls = tls_context(cafile=config.tls.cafile, certfile=config.tls.certfile, keyfile=config.tls.keyfile)
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"device {device_id}", "broker.tls", f"{error}; name readable PEM files") from error
+    options = MqttOptions(
+        host=config.host,
+        port=config.port,
+        client_id=device_id,
+        protocol=config.protocol,
+        username=config.username,
+        password=config.password,
+        keepalive_s=config.keepalive_s,
+        tls=tls,
+    )
+    return PahoTransport(options)
