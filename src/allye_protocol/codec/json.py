@@ -54,7 +54,7 @@ class JsonEncoding:
         """Everything that is wrong with a payload; see :class:`~allye_protocol.codec.base.Encoding`."""
         problems = _explained(payload, kind).problems
         if not problems:
-            # The two parsers agree on RFC 8259 but for lone surrogates and numbers in unknown members: msgspec is the stricter.
+            # The standard library takes NaN and infinities for numbers. In an unknown member nothing but msgspec refuses them.
             try:
                 _FAST[kind][0](payload)
             except _PARSE_ERRORS as error:
