@@ -95,8 +95,7 @@ class SqliteStore(DeviceStore):
         self._run("PRAGMA synchronous = FULL")
         if self._is_empty():
             with self.transaction():
-                if self._is_empty():  # another process may have been faster
-                    self._create()
+                self._create()
         (health,) = self._run("PRAGMA quick_check(1)").fetchone()
         if health != "ok":
             raise StoreError(ErrorCode.STORE_CORRUPT, f"{self.path} is damaged ({health}): move it away and start again")
@@ -131,8 +130,7 @@ class SqliteStore(DeviceStore):
         if self._depth:
             yield
             return
-        if self._db.in_transaction:  # a rollback failed before, for a trouble that may be over
-            self._run("ROLLBACK")
+        self._roll_back()  # of a transaction whose rollback failed, for a trouble that may be over
         self._run("BEGIN IMMEDIATE")
         self._depth = 1
         try:
@@ -271,6 +269,9 @@ class SqliteStore(DeviceStore):
             raise StoreError(ErrorCode.STORE_CORRUPT, message) from error
 
     def _run(self, statement: str, *values: Any) -> sqlite3.Cursor:
+        if self._depth and not self._db.in_transaction:
+            # Whoever caught the error and went on would store the rest of the transaction without its beginning.
+            raise StoreError(ErrorCode.STORE_FAILED, "this transaction was undone when a statement of it failed")
         try:
             return self._db.execute(statement, values)
         except sqlite3.Error as error:
