@@ -23,6 +23,7 @@ from tests.transport.scripted_broker import (
     PINGREQ,
     PUBACK,
     PUBLISH,
+    SUBACK,
     SUBSCRIBE,
     Peer,
     ScriptedBroker,
@@ -35,7 +36,7 @@ from allye_protocol.transport.options import MqttOptions
 from allye_protocol.transport.paho import PahoTransport
 
 DEADLINE_S = 10.0
-SESSION_EXPIRY, RECEIVE_MAXIMUM, MAXIMUM_PACKET_SIZE = 17, 33, 39
+SESSION_EXPIRY, REASON_STRING, RECEIVE_MAXIMUM, MAXIMUM_PACKET_SIZE = 17, 31, 33, 39
 
 E = TypeVar("E", Connected, Disconnected, Published, Received)
 
@@ -191,8 +192,8 @@ def test_a_refused_subscription_is_no_connection() -> None:
 
 def test_a_message_that_overtakes_the_answer_to_the_subscription_comes_after_the_connection() -> None:
     def eager(peer: Peer) -> None:
-        peer.accept(session_present=True)
-        peer.publish("x/1", b"queued", mid=7)
+        peer.accept()
+        peer.publish("x/1", b"retained", mid=7)
         peer.grant()
         peer.serve()
 
@@ -200,9 +201,25 @@ def test_a_message_that_overtakes_the_answer_to_the_subscription_comes_after_the
         events = client.wait(DEADLINE_S)
         while len(events) < 2:
             events += client.wait(DEADLINE_S)
-        assert events[0] == Connected(session_present=True)
+        assert events[0] == Connected(session_present=False)
         assert isinstance(events[1], Received)
-        assert events[1].frame.payload == b"queued"
+        assert events[1].frame.payload == b"retained"
+
+
+def test_a_kept_session_is_served_before_the_subscription_is_answered() -> None:
+    def patient(peer: Peer) -> None:
+        peer.accept(session_present=True)
+        peer.publish("x/1", b"queued", mid=7)
+        subscribe = peer.read()
+        assert peer.read().kind == PUBACK
+        peer.send(SUBACK, struct.pack("!HBB", subscribe.mid, 0, 1))
+        peer.serve()
+
+    with ScriptedBroker(patient) as broker, transport(broker, "x/#") as client:
+        assert until(client, Connected).session_present
+        assert client.acknowledge(until(client, Received))
+        client.publish(frame())
+        broker.next_packet(PUBLISH)
 
 
 def test_a_kept_session_is_subscribed_to_once_a_process_because_a_new_release_may_want_more() -> None:
@@ -347,6 +364,22 @@ def test_a_message_is_acknowledged_when_the_app_says_so_and_once() -> None:
         assert not [packet for packet in broker.packets() if packet.kind == PUBACK]
 
 
+def test_messages_are_acknowledged_in_the_order_in_which_they_came() -> None:
+    def delivering(peer: Peer) -> None:
+        peer.accept()
+        for mid in (7, 3, 9):
+            peer.publish("x/1", b"1", mid=mid)
+        peer.serve()
+
+    with ScriptedBroker(delivering) as broker, transport(broker) as client:
+        first, second, third = [until(client, Received) for _ in range(3)]
+        assert client.acknowledge(third)
+        assert client.acknowledge(first)
+        assert broker.next_packet(PUBACK).mid == 7
+        assert client.acknowledge(second)
+        assert [broker.next_packet(PUBACK).mid for _ in range(2)] == [3, 9]
+
+
 def test_a_message_is_acknowledged_only_on_the_connection_that_delivered_it() -> None:
     def delivering(peer: Peer) -> None:
         peer.accept()
@@ -430,7 +463,7 @@ def test_a_broken_packet_ends_the_connection_and_not_the_transport() -> None:
 def test_a_disconnect_by_the_broker_tells_its_reason() -> None:
     def closing(peer: Peer) -> None:
         peer.accept()
-        peer.send(DISCONNECT, bytes([0x8E, 0]))
+        peer.send(DISCONNECT, bytes([0x8E, 4, REASON_STRING, 0, 1]) + b"x")
 
     with ScriptedBroker(closing, accepting) as broker, transport(broker) as client:
         until(client, Connected)

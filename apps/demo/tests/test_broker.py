@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+
 from allye_demo.broker import Broker, BrokerError, BrokerKind, available_kinds, embedded_broker
 
 KINDS = pytest.mark.parametrize("kind", list(BrokerKind))

@@ -79,6 +79,8 @@ class Link:
         self._session_present = False
         self._held: list[Received] = []
         self._unacknowledged: dict[int, Received] = {}
+        self._stored: set[int] = set()
+        self._acknowledging = threading.Lock()
         self._publishing = threading.Lock()
         self._sent = 0
         self._answered = 0
@@ -123,11 +125,15 @@ class Link:
         """See :meth:`allye_protocol.transport.base.Transport.acknowledge`."""
         if received.connection != self._number or self.ended:
             return False
-        if received.packet and self._unacknowledged.get(received.packet) is received:
-            # Once only: the broker may use the identifier for another message right after.
-            del self._unacknowledged[received.packet]
-            self._client.ack(received.packet, received.frame.qos)
-            self.wake()
+        with self._acknowledging:
+            if self._unacknowledged.get(received.packet) is received:
+                self._stored.add(received.packet)
+            # In the order of arrival (MQTT-4.6.0-2), and once: the broker may use an identifier again right after.
+            while self._unacknowledged and (packet := next(iter(self._unacknowledged))) in self._stored:
+                qos = self._unacknowledged.pop(packet).frame.qos
+                self._stored.remove(packet)
+                self._client.ack(packet, qos)
+                self.wake()
         return True
 
     def finish(self, timeout_s: float) -> None:
@@ -247,10 +253,14 @@ class Link:
             self._reason = f"the broker takes {window} publishes at once: connecting again with that"
             self.max_inflight = window
             client.disconnect()
-        elif not self._subscriptions or (self._session_present and not self._resubscribe):
-            self._become_ready()
-        else:
+            return
+        resubscribe = bool(self._subscriptions) and (self._resubscribe or not self._session_present)
+        if resubscribe:
             subscribe(client, self._subscriptions, mqtt5=self._mqtt5)
+        if self._session_present or not resubscribe:
+            # A kept session delivers at once, and some brokers answer the SUBSCRIBE only after what they have under way is
+            # acknowledged.
+            self._become_ready()
 
     def _on_subscribe(
         self, _client: mqtt.Client, _: Any, _mid: int, reasons: list[ReasonCode], _properties: Properties | None
@@ -258,13 +268,13 @@ class Link:
         refused = [f"{each} ({why})" for each, why in zip(self._subscriptions, reasons, strict=False) if why.is_failure]
         if refused:
             self._drop(f"subscription refused: {', '.join(refused)}")
-        else:
+        elif self.ready_at_s is None:
             self._become_ready()
 
     def _become_ready(self) -> None:
         self.ready_at_s = time.monotonic()
         self._mailbox.post(Connected(session_present=self._session_present, max_packet_bytes=self._max_packet_bytes))
-        # A kept session's messages may overtake the SUBACK; whoever waits learns of the connection first.
+        # A retained message may overtake the SUBACK; whoever waits learns of the connection first.
         for received in self._held:
             self._mailbox.post(received)
         self._held.clear()
@@ -282,7 +292,8 @@ class Link:
         )
         received = Received(frame=frame, connection=self._number, packet=message.mid if message.qos else 0)
         if message.qos:
-            self._unacknowledged[message.mid] = received
+            with self._acknowledging:
+                self._unacknowledged[message.mid] = received
         if self.ready_at_s is None:
             self._held.append(received)
         else:
