@@ -255,7 +255,9 @@ def _struct(kind: type[_Struct], table: object, where: str, path: str) -> _Struc
             _wrong(value, where, _join(path, name), f"is not known; remove it, or write one of {', '.join(fields)}")
     missing = [name for name, field in fields.items() if field.required and name not in table]
     if missing:
-        raise ConfigError(where, _join(path, missing[0]), f"is missing; add it, or set {_variable(_join(path, missing[0]))}")
+        key = _join(path, missing[0])
+        remedy = f"add it, or set {_variable(key)}" if _nested(fields[missing[0]].type) is None else f"add the table [{key}]"
+        raise ConfigError(where, key, f"is missing; {remedy}")
     values = {name: _value(fields[name].type, value, where, _join(path, name)) for name, value in table.items()}
     try:
         return kind(**values)
@@ -264,7 +266,7 @@ def _struct(kind: type[_Struct], table: object, where: str, path: str) -> _Struc
 
 
 def _value(kind: Any, value: object, where: str, path: str) -> Any:
-    nested = next((member for member in _members(kind) if isinstance(member, type) and issubclass(member, Struct)), None)
+    nested = _nested(kind)
     if nested is not None:
         return _struct(nested, value, where, path)
     if isinstance(value, dict):
@@ -276,8 +278,10 @@ def _value(kind: Any, value: object, where: str, path: str) -> Any:
         return _wrong(value, where, path, f"{str(error).partition(' - at ')[0]}; correct it")
 
 
-def _members(kind: Any) -> tuple[Any, ...]:
-    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+def _nested(kind: Any) -> type[Struct] | None:
+    """The table that a key of this type is."""
+    members = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    return next((member for member in members if isinstance(member, type) and issubclass(member, Struct)), None)
 
 
 def _literal(value: object) -> object:

@@ -1,0 +1,356 @@
+"""The loop: what the battery gets, what the cloud hears, and what trouble changes."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from msgspec.structs import replace
+
+from allye_device.config import BatteryConfig, ConfigError
+from allye_max300.simulator import faults
+from allye_protocol import Frame
+from allye_protocol.errors import ErrorCode, StoreError
+from allye_protocol.messages import AckStatus, ExecutionStatus
+from allye_protocol.store.memory import MemoryStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class FailingStore(MemoryStore):
+    """A store whose transactions fail while it is told so, or at their n-th beginning."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failing = False
+        self.fail_at: int | None = None
+        self.begun = 0
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        if self._undo is None:
+            self.begun += 1
+            if self.failing or self.begun == self.fail_at:
+                raise StoreError(ErrorCode.STORE_FULL, "no space left")
+        with super().transaction():
+            yield
+
+
+def test_a_day_is_admitted_applied_executed_and_reported(stage, schedule):
+    stage.at(-5, lambda: stage.cloud.send(schedule(50, -30, 0)))
+    stage.play(until=91)
+    assert stage.cloud.statuses() == [("plan-a", "RECEIVED"), ("plan-a", "APPLIED")]
+    results = stage.cloud.results()
+    assert stage.powers() == [50, -30, 0]
+    assert [result.status for result in results] == [ExecutionStatus.SUCCEED] * 3
+
+
+def test_hello_is_retained_and_the_first_frame_of_every_connection(stage, schedule):
+    stage.at(-5, lambda: stage.cloud.send(schedule(50)))
+    stage.at(-4, lambda: stage.broker.drop("max300-1"))
+    stage.play(until=1)
+    topics = [frame.topic.rpartition("/")[2] for frame in stage.cloud.frames()]
+    assert topics == ["hello", "ack", "ack", "hello"]
+    hello = stage.cloud.frames()[0]
+    assert b'"max_charge_w":150000' in hello.payload
+
+
+def test_the_battery_is_at_rest_without_a_plan_and_after_it(stage, schedule):
+    seen = []
+    stage.at(-1, lambda: seen.append(stage.battery.read().power_w))
+    stage.at(-1, lambda: stage.cloud.send(schedule(50)))
+    stage.at(10, lambda: seen.append(stage.battery.read().power_w))
+    stage.at(31, lambda: seen.append(stage.battery.read().power_w))
+    stage.play(until=32)
+    assert seen == [0, 50_000, 0]
+
+
+def test_a_repetition_is_answered_again_and_changes_nothing(stage, schedule):
+    for minute in (-5, -4, 10, 40):
+        stage.at(minute, lambda: stage.cloud.send(schedule(50)))
+    stage.play(until=45)
+    assert stage.cloud.statuses() == [("plan-a", "RECEIVED"), *[("plan-a", "APPLIED")] * 4]
+    assert stage.powers() == [50]
+
+
+def test_a_schedule_for_now_joins_the_running_slot(stage, schedule, noon):
+    late = schedule(60, start=noon, generated_at=noon + timedelta(minutes=14))
+    stage.at(15, lambda: stage.cloud.send(late))
+    stage.play(until=31)
+    (result,) = stage.cloud.results()
+    assert (result.status, result.actual_rate_kw) == (ExecutionStatus.FAIL, 30)
+    assert result.error_reason.startswith("exec.late_start")
+
+
+def test_what_cannot_be_read_is_answered_and_kept(stage):
+    stage.at(-5, lambda: stage.cloud.send_bytes(b'{"schedule_id": "x"'))
+    stage.play(until=0)
+    (ack,) = stage.cloud.acks()
+    assert ack.error_reason.startswith("message.malformed")
+    assert len(stage.store.rejected()) == 1
+    assert stage.lines("schedule_refused")[0]["code"] == "message.malformed"
+
+
+@pytest.mark.parametrize(
+    ("fault", "code"),
+    [
+        (faults.LocalControl(), "device.local_mode"),
+        (faults.OverTemperature(), "device.fault_active"),
+        (faults.LinkLoss(), "driver.timeout"),
+        (faults.RefusedWrite(), "driver.rejected"),
+        (faults.SilentWrite(), "driver.readback_mismatch"),
+        (faults.OtherMaster(setpoint_w=5_000), "driver.external_control"),
+        (faults.StaleData(), "driver.timeout"),
+    ],
+)
+def test_a_battery_that_cannot_obey_fails_the_schedule_with_its_code(stage, schedule, fault, code):
+    stage.at(-6, lambda: stage.battery.battery.inject(fault))
+    stage.at(-5, lambda: stage.cloud.send(schedule(50)))
+    stage.play(until=-4)
+    received, failed = stage.cloud.acks()
+    assert (received.status, failed.status) == (AckStatus.RECEIVED, AckStatus.FAILED)
+    assert failed.error_reason.startswith(f"{code}:")
+    assert stage.lines("battery_does_not_obey")[0]["code"] == code
+
+
+def test_an_emergency_stop_fails_the_schedule(stage, schedule):
+    def press() -> None:
+        stage.battery.emergency_stop()
+
+    stage.at(-6, press)
+    stage.at(-5, lambda: stage.cloud.send(schedule(50)))
+    stage.play(until=-4)
+    assert stage.cloud.acks()[-1].error_reason.startswith("device.emergency_stop:")
+
+
+def test_a_schedule_that_failed_for_a_passing_reason_is_taken_up_at_the_next_delivery(stage, schedule):
+    stage.at(-6, lambda: stage.battery.battery.inject(faults.LocalControl()))
+    stage.at(-5, lambda: stage.cloud.send(schedule(50)))
+    stage.at(-4, lambda: stage.battery.battery.clear(faults.LocalControl()))
+    stage.at(-3, lambda: stage.cloud.send(schedule(50)))
+    stage.play(until=31)
+    assert [status for _, status in stage.cloud.statuses()] == ["RECEIVED", "FAILED", "RECEIVED", "APPLIED"]
+    assert stage.powers() == [50]
+
+
+def test_a_lost_link_in_mid_slot_ends_power_with_the_validity_and_is_named_in_the_result(stage, schedule):
+    stage.at(-5, lambda: stage.cloud.send(schedule(50)))
+    stage.at(10, lambda: stage.battery.battery.inject(faults.LinkLoss()))
+    stage.play(until=31)
+    (result,) = stage.cloud.results()
+    assert result.status is ExecutionStatus.FAIL
+    assert result.error_reason.startswith("driver.timeout:")
+
+
+def test_a_link_that_was_gone_for_the_whole_slot_is_named_in_the_result(stage, schedule):
+    stage.at(-5, lambda: stage.cloud.send(schedule(50, 20)))
+    stage.at(-1, lambda: stage.battery.battery.inject(faults.LinkLoss()))
+    stage.at(35, lambda: stage.battery.battery.clear(faults.LinkLoss()))
+    stage.play(until=61)
+    reasons = [result.error_reason for result in stage.cloud.results()]
+    assert [reason.partition(":")[0] for reason in reasons] == ["driver.timeout", "driver.timeout"]
+
+
+def test_an_empty_battery_is_named_in_the_result(stage, schedule):
+    stage.options |= {"initial_soc_pct": 3.0}
+    stage.at(-5, lambda: stage.cloud.send(schedule(-100)))
+    stage.play(until=31)
+    (result,) = stage.cloud.results()
+    assert result.error_reason.startswith("exec.limited_soc:")
+
+
+def test_charging_stops_at_the_end_of_the_configured_band(stage, schedule):
+    stage.config = replace(stage.config, battery=replace(stage.config.battery, soc_max_pct=60.0))
+    stage.options |= {"initial_soc_pct": 55.0}
+    stage.at(-5, lambda: stage.cloud.send(schedule(100)))
+    stage.play(until=31)
+    (result,) = stage.cloud.results()
+    assert result.error_reason.startswith("exec.limited_soc:")
+    assert stage.battery.battery.reading(stage.battery.battery.present()).telemetry.soc_pct == pytest.approx(60, abs=0.3)
+
+
+def test_a_plan_in_force_beyond_limits_that_were_lowered_since_is_not_executed(stage, schedule):
+    stage.at(-5, lambda: stage.cloud.send(schedule(100)))
+    stage.play(until=-1)
+    limits = BatteryConfig(capacity_wh=300_000, max_charge_w=80_000, max_discharge_w=80_000)
+    stage.config = replace(stage.config, battery=limits)
+    stage.play(until=31)
+    (result,) = stage.cloud.results()
+    assert result.actual_rate_kw == 0
+    assert result.error_reason.startswith("limit.power:")
+
+
+def test_more_than_the_battery_can_do_is_no_configuration(stage):
+    stage.options |= {"max_charge_w": 50_000}
+    with pytest.raises(ConfigError, match=r"battery\.max_charge_w: 150000 is more than the 50000 of the battery"):
+        stage.open()
+
+
+def test_a_restart_in_mid_slot_goes_on_with_the_slot(stage, schedule, tmp_path):
+    stage.options |= {"state_file": str(tmp_path / "battery.json")}
+    stage.at(-5, lambda: stage.cloud.send(schedule(60, -20)))
+    stage.play(until=10)
+    stage.script.shown += timedelta(minutes=1)
+    stage.play(until=61)
+    assert stage.powers() == [58, -20]
+    assert [result.status for result in stage.cloud.results()] == [ExecutionStatus.SUCCEED] * 2
+    assert stage.cloud.statuses() == [("plan-a", "RECEIVED"), ("plan-a", "APPLIED")]
+
+
+def test_a_schedule_that_was_admitted_and_not_settled_is_settled_after_a_restart(stage, schedule):
+    class CrashError(Exception):
+        pass
+
+    def crash() -> None:
+        raise CrashError
+
+    stage.at(-6, lambda: setattr(stage.battery, "limits", crash))
+    stage.at(-5, lambda: stage.cloud.send(schedule(50)))
+    with pytest.raises(CrashError):
+        stage.play(until=-4)
+    assert [entry.schedule_id for entry in stage.store.unsettled()] == ["plan-a"]
+    stage.play(until=31)
+    assert stage.cloud.statuses() == [("plan-a", "RECEIVED"), ("plan-a", "APPLIED")]
+    assert stage.powers() == [50]
+
+
+def test_whatever_ends_the_agent_ends_power_too(stage, schedule):
+    def bug() -> None:
+        raise ZeroDivisionError
+
+    stage.at(-5, lambda: stage.cloud.send(schedule(50)))
+    stage.at(10, bug)
+    with pytest.raises(ZeroDivisionError):
+        stage.play(until=20)
+    assert stage.battery.battery.present().setpoint_w == 0
+    assert not stage.transport.connected
+
+
+def test_the_end_leaves_the_battery_at_rest_and_the_outbox_empty(stage, schedule):
+    stage.at(-5, lambda: stage.cloud.send(schedule(50)))
+    stage.play(until=10)
+    state = stage.battery.battery.present()
+    assert (state.setpoint_w, stage.store.outbox_size(), stage.transport.connected) == (0, 0, False)
+
+
+def test_answers_wait_for_the_connection_and_slots_do_not(stage, schedule):
+    stage.at(-5, lambda: stage.cloud.send(schedule(50, -20)))
+    stage.at(-4, lambda: stage.broker.drop("max300-1", refuse=True))
+    stage.at(45, lambda: stage.broker.admit("max300-1"))
+    stage.play(until=61)
+    assert stage.powers() == [50, -20]
+    assert stage.store.outbox_size() == 0
+
+
+def test_a_message_for_another_device_is_an_alert_and_changes_nothing(stage, schedule):
+    other = replace(schedule(50), device_id="max300-2")
+    stage.at(-5, lambda: stage.cloud.send(other))
+    stage.play(until=1)
+    (alert,) = stage.lines("security_alert")
+    assert alert["code"] == "message.wrong_device"
+    assert stage.store.slots(other.start, other.end) == []
+
+
+# The clock
+
+
+def test_an_untrusted_clock_executes_nothing_and_says_so(stage, schedule, tmp_path):
+    stage.synchronised = tmp_path / "synchronised"
+    seen = []
+    stage.at(-5, lambda: stage.cloud.send(schedule(50)))
+    stage.at(-2, stage.synchronised.touch)
+    stage.at(-1, lambda: stage.cloud.send(schedule(50)))
+    stage.at(10, stage.synchronised.unlink)
+    stage.at(12, lambda: seen.append(stage.battery.read().setpoint_w))
+    stage.at(15, stage.synchronised.touch)
+    stage.at(16, lambda: seen.append(stage.battery.read().setpoint_w))
+    stage.play(until=31)
+    assert [status for _, status in stage.cloud.statuses()] == ["FAILED", "RECEIVED", "APPLIED"]
+    assert stage.cloud.acks()[0].error_reason.startswith("device.clock_untrusted:")
+    assert seen == [0, 50_000]
+    assert len(stage.lines("time_not_trusted")) == 2
+
+
+# The store
+
+
+def test_a_message_that_cannot_be_stored_is_not_acknowledged_and_is_handed_in_again(stage, schedule):
+    store = stage.store = FailingStore()
+    acknowledged = []
+
+    def full() -> None:
+        store.failing = True
+        real = stage.transport.acknowledge
+        stage.transport.acknowledge = lambda received: acknowledged.append(stage.script.shown) or real(received)
+
+    def room() -> None:
+        store.failing = False
+
+    stage.at(-6, full)
+    stage.at(-5, lambda: stage.cloud.send(schedule(50)))
+    stage.at(-3, room)
+    stage.play(until=31)
+    assert stage.cloud.acks()[0].error_reason.startswith("store.full:")
+    assert [status for _, status in stage.cloud.statuses()] == ["FAILED", "RECEIVED", "APPLIED"]
+    assert len(acknowledged) == 1
+    assert acknowledged[0] >= schedule(50).start - timedelta(minutes=3)
+    assert stage.powers() == [50]
+    assert [len(stage.lines(name)) for name in ("store_does_not_work", "store_works_again")] == [1, 1]
+
+
+def test_a_full_disk_lets_the_slot_end_and_the_battery_rest(stage, schedule):
+    store = stage.store = FailingStore()
+    seen = []
+    stage.at(-5, lambda: stage.cloud.send(schedule(50, 50)))
+    stage.at(10, lambda: setattr(store, "failing", True))
+    stage.at(25, lambda: seen.append(stage.battery.read().setpoint_w))
+    stage.at(35, lambda: seen.append(stage.battery.read().setpoint_w))
+    stage.at(40, lambda: setattr(store, "failing", False))
+    stage.at(45, lambda: seen.append(stage.battery.read().setpoint_w))
+    stage.play(until=61)
+    assert seen == [50_000, 0, 50_000]
+    assert [result.interval.start.minute for result in stage.cloud.results()] == [0, 30]
+
+
+@pytest.mark.parametrize("call", range(1, 40))
+def test_whichever_transaction_fails_the_day_comes_out_the_same(stage, schedule, call):
+    store = stage.store = FailingStore()
+    store.fail_at = call
+    stage.at(-5, lambda: stage.cloud.send(schedule(50, -20)))
+    stage.play(until=61)
+    statuses = [status for _, status in stage.cloud.statuses()]
+    assert statuses[-2:] == ["RECEIVED", "APPLIED"] or statuses[-1] == "APPLIED"
+    assert statuses.count("APPLIED") == 1
+    assert [result.interval.start.minute for result in stage.cloud.results()] == [0, 30]
+    assert store.outbox_size() == 0
+
+
+# The broker
+
+
+def test_a_frame_that_the_broker_refuses_is_sent_again(stage, schedule):
+    refused = []
+
+    def refuse_once() -> None:
+        real = stage.transport.publish
+
+        def publish(frame: Frame) -> int:
+            if frame.topic.endswith("/ack") and not refused:
+                refused.append(frame)
+                token = real(Frame(topic="elsewhere", payload=b""))
+                events = stage.transport.mailbox.take(0)
+                for event in events:
+                    stage.transport.mailbox.post(replace(event, accepted=False) if event == events[-1] else event)
+                return token
+            return real(frame)
+
+        stage.transport.publish = publish
+
+    stage.at(-6, refuse_once)
+    stage.at(-5, lambda: stage.cloud.send(schedule(50)))
+    stage.play(until=1)
+    assert sorted(status for _, status in stage.cloud.statuses()) == ["APPLIED", "RECEIVED"]
+    assert len(stage.lines("refused_by_broker")) == 1

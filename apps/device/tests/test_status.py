@@ -1,0 +1,66 @@
+"""The status: what another process reads from the store, without touching it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from allye_device.config import StoreConfig
+from allye_device.status import Status, as_text, status_of
+from allye_protocol.errors import ErrorCode, StoreError
+from allye_protocol.store.sqlite import SqliteStore
+
+
+@pytest.fixture
+def played(stage, schedule, tmp_path, make_config):
+    """A device that has executed one slot, runs a second and has a third before it, and its broker is away."""
+    path = tmp_path / "device.db"
+    stage.config = make_config(store=StoreConfig(path=str(path)))
+    stage.store = SqliteStore(path)
+    stage.at(-5, lambda: stage.cloud.send(schedule(50, -20, 10)))
+    stage.at(-4, lambda: stage.cloud.send_bytes(b"\x1b[2J"))
+    stage.at(1, lambda: stage.broker.drop("max300-1", refuse=True))
+    stage.play(until=40)
+    return stage
+
+
+def test_it_tells_plan_results_outbox_and_refused_messages(played, noon):
+    status = status_of(played.config, noon + timedelta(minutes=40))
+    assert [(slot.state, slot.rate_w, slot.actual_w) for slot in status.slots] == [
+        ("SUCCEED", 50_000, 50_000),
+        ("running", -20_000, None),
+        ("planned", 10_000, None),
+    ]
+    assert (status.outbox, status.unsettled, status.newest) == (1, [], noon - timedelta(minutes=10))
+    assert [(row.size_bytes, row.head) for row in status.rejected] == [(4, "1b5b324a")]
+    assert msgspec.json.decode(msgspec.json.encode(status), type=Status) == status
+
+
+def test_its_text_is_a_table_without_control_characters(played, noon):
+    text = as_text(status_of(played.config, noon + timedelta(minutes=40)))
+    assert "2026-03-01 12:00       50000      50000  SUCCEED  plan-a" in text
+    assert all(char.isprintable() or char == "\n" for char in text)
+
+
+def test_it_reads_while_the_agent_writes_and_changes_nothing(played, noon, tmp_path):
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.suffix == ".db"}
+    with played.store.transaction():
+        played.store.raise_high_water(noon)
+        assert status_of(played.config, noon).newest == noon - timedelta(minutes=10)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.suffix == ".db"} == before
+
+
+def test_no_store_is_an_error_and_is_not_made(make_config, noon, tmp_path):
+    path = tmp_path / "nothing.db"
+    with pytest.raises(StoreError) as caught:
+        status_of(make_config(store=StoreConfig(path=str(path))), noon)
+    assert caught.value.code is ErrorCode.STORE_FAILED
+    assert not path.exists()
+
+
+def test_a_device_without_a_plan_says_so(make_config, noon, tmp_path):
+    path = tmp_path / "device.db"
+    SqliteStore(path).close()
+    assert "no plan: 0 W" in as_text(status_of(make_config(store=StoreConfig(path=str(path))), noon))
