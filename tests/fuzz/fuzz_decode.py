@@ -14,6 +14,7 @@ The first body that breaks one of these ends the run with exit code 1; the seed 
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import random
 import sys
@@ -60,8 +61,8 @@ def _slots(count: int) -> str:
 _IDS = '"schedule_id":"plan-Z1","device_id":"max300-Z"'
 _TRACED = '"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736"'
 _ABILITIES = (
-    '"library":"allye-protocol 0.1.0","capabilities":{"max_charge_w":150000,"max_discharge_w":150000,"capacity_wh":300000,"power_step_w":100,'
-    '"soc_min_pct":10.0,"soc_max_pct":95.0,"slot_lengths_s":[1800]}'
+    '"library":"allye-protocol 0.1.0","capabilities":{"max_charge_w":150000,"max_discharge_w":150000,'
+    '"capacity_wh":300000,"power_step_w":100,"soc_min_pct":10.0,"soc_max_pct":95.0,"slot_lengths_s":[1800]}'
 )
 _SPAN = '{"start":"2018-07-01T00:00:00Z","end":"2018-07-01T00:30:00Z"}'
 CORPUS: list[tuple[Kind, str]] = [
@@ -156,35 +157,31 @@ WHOLE = (
 
 def change(node: Any, rng: random.Random) -> Any:
     """The tree with one thing changed somewhere in it."""
-    if isinstance(node, list) and node and rng.random() < 0.8:
-        made, at = node[:], rng.randrange(len(node))
-        if isinstance(node, Members):
-            made = Members(made)
-            name, value = node[at]
-            rng.choice(
-                [
-                    lambda: made.pop(at),
-                    lambda: made.append((name, value)),
-                    lambda: made.insert(rng.randrange(len(made) + 1), (rng.choice(NAMES), hostile(rng))),
-                    lambda: made.__setitem__(at, (name, hostile(rng))),
-                    lambda: made.__setitem__(at, (name, change(value, rng))),
-                    lambda: made.__setitem__(at, (name, change(value, rng))),
-                    lambda: rng.shuffle(made),
-                    lambda: made.append((rng.choice(NAMES), Verbatim("null"))),
-                ]
-            )()
-            return made
-        rng.choice(
-            [
-                lambda: made.pop(at),
-                lambda: made.insert(at, made[at]),
-                lambda: made.__setitem__(at, change(made[at], rng)),
-                lambda: made.extend(made * rng.choice([1, 12])),
-                made.reverse,
-            ]
-        )()
-        return made
-    return hostile(rng)
+    if not isinstance(node, list) or not node or rng.random() < 0.2:
+        return hostile(rng)
+    made, at = copy.copy(node), rng.randrange(len(node))
+    ways: list[Callable[[], object]]
+    if isinstance(node, Members):
+        name, value = node[at]
+        ways = [
+            lambda: made.pop(at),
+            lambda: made.append((name, value)),
+            lambda: made.insert(rng.randrange(len(made) + 1), (rng.choice(NAMES), hostile(rng))),
+            lambda: made.append((rng.choice(NAMES), Verbatim("null"))),
+            lambda: made.__setitem__(at, (name, hostile(rng))),
+            *[lambda: made.__setitem__(at, (name, change(value, rng)))] * 3,
+            lambda: rng.shuffle(made),
+        ]
+    else:
+        ways = [
+            lambda: made.pop(at),
+            lambda: made.insert(at, made[at]),
+            *[lambda: made.__setitem__(at, change(made[at], rng))] * 3,
+            lambda: made.extend(made * rng.choice([1, 12])),
+            made.reverse,
+        ]
+    rng.choice(ways)()
+    return made
 
 
 def hostile(rng: random.Random) -> Any:
