@@ -131,7 +131,7 @@ def _in_future(case: Case) -> Problem | None:
         return None
     return Problem(
         code=ErrorCode.ORDER_IN_FUTURE,
-        message=f"generated {ahead} ahead of this device's {_z(case.now)}, at most {case.policy.max_skew}; check the sender's clock",
+        message=f"generated {ahead} ahead of {_z(case.now)} here; at most {case.policy.max_skew}: check the sender's clock",
         path="/generated_at",
         details={"ahead_s": ahead.total_seconds(), "limit_s": case.policy.max_skew.total_seconds()},
     )
@@ -154,7 +154,7 @@ def _too_far(case: Case) -> Problem | None:
         return None
     return Problem(
         code=ErrorCode.TIME_TOO_FAR,
-        message=f"starts {ahead} ahead of this device's {_z(case.now)}; at most {case.policy.max_ahead}",
+        message=f"starts {ahead} ahead of {_z(case.now)} here; at most {case.policy.max_ahead}",
         path="/intervals/0/start",
         details={"ahead_s": ahead.total_seconds(), "limit_s": case.policy.max_ahead.total_seconds()},
     )

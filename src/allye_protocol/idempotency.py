@@ -20,7 +20,7 @@ import msgspec
 from allye_protocol.admission import Case, Decision, Policy, Verdict, decide
 from allye_protocol.codec import decode, encode
 from allye_protocol.digest import digest
-from allye_protocol.errors import ErrorCode, Problem, RefusalError
+from allye_protocol.errors import DecodeError, ErrorCode, Problem, RefusalError, StoreError
 from allye_protocol.messages import Ack, AckStatus, Kind, Schedule
 from allye_protocol.store.base import DeviceStore, Entry, EntryState
 
@@ -172,7 +172,10 @@ def _final_answer(received: Ack, now: datetime, problem: Problem | None) -> Ack:
 
 
 def _schedule(entry: Entry) -> Schedule:
-    schedule = decode(entry.payload, Kind.SCHEDULE)
-    if not isinstance(schedule, Schedule):
-        raise TypeError(f"the store holds a {type(schedule).__name__} where a schedule belongs")
+    try:
+        schedule = decode(entry.payload, Kind.SCHEDULE)
+    except DecodeError as error:
+        message = f"the stored schedule {entry.schedule_id} cannot be read ({error}): move the store away"
+        raise StoreError(ErrorCode.STORE_CORRUPT, message) from error
+    assert isinstance(schedule, Schedule)  # noqa: S101 - the registry says so; for the type checker
     return schedule
