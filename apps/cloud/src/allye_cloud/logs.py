@@ -1,0 +1,115 @@
+"""Structured logs: one JSON object a line, with device, schedule and trace ids wherever a line is about one.
+
+Text that a peer chose (reasons, topics) is made harmless before it is written: shortened, and without characters that could
+move a cursor, colour a terminal or forge a line.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Final, TextIO
+
+import structlog
+
+from allye_protocol.delivery import State
+from allye_protocol.events import AlarmRaised, DeliveryChanged, DeviceAnnounced, MessageRefused, ResultReceived
+
+if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
+    from structlog.typing import FilteringBoundLogger, Processor
+
+    from allye_protocol.clock import Clock
+    from allye_protocol.events import CloudEvent
+
+__all__ = ["LEVELS", "log_event", "logger_to"]
+
+LEVELS: Final = ("debug", "info", "warning", "error")
+_LONGEST: Final = 512
+_BAD_NEWS: Final = frozenset({State.FAILED, State.DEAD, State.EXPIRED})
+
+
+def logger_to(stream: TextIO | None, clock: Clock, level: str = "info") -> FilteringBoundLogger:
+    """A logger of its own; nothing global is configured.
+
+    :param stream: where lines go; ``None`` for standard error.
+    :param clock: what gives every line its time, so that a played day is logged in its own time.
+    :param level: the least level that is written, one of :data:`LEVELS`.
+    """
+    processors: list[Processor] = [
+        structlog.processors.add_log_level,
+        _time_of(clock),
+        structlog.processors.format_exc_info,
+        _harmless,
+        structlog.processors.JSONRenderer(),
+    ]
+    made: FilteringBoundLogger = structlog.wrap_logger(
+        structlog.PrintLogger(sys.stderr if stream is None else stream),
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        cache_logger_on_first_use=True,
+    )
+    return made
+
+
+def log_event(log: FilteringBoundLogger, event: CloudEvent) -> None:
+    """Write what a session told."""
+    match event:
+        case DeliveryChanged():
+            write = log.warning if event.after in _BAD_NEWS else log.info
+            write(
+                "delivery_changed",
+                device=event.device_id,
+                schedule=event.schedule_id,
+                trace_id=event.trace_id,
+                before=event.before,
+                after=event.after,
+                reason=event.reason,
+            )
+        case ResultReceived(result=result):
+            log.info(
+                "result_received",
+                device=result.device_id,
+                schedule=result.schedule_id,
+                trace_id=result.trace_id or "",
+                slot=result.interval.start.isoformat(),
+                status=result.status,
+                actual_rate_kw=result.actual_rate_kw,
+                reason=result.error_reason or "",
+            )
+        case AlarmRaised():
+            log.warning(
+                "schedule_not_applied",
+                device=event.device_id,
+                schedule=event.schedule_id,
+                trace_id=event.trace_id,
+                state=event.state,
+                first_slot=event.first_slot.isoformat(),
+            )
+        case DeviceAnnounced(hello=hello):
+            log.info(
+                "device_announced",
+                device=hello.device_id,
+                versions=list(hello.versions),
+                model=hello.model,
+                firmware=hello.firmware,
+                library=hello.library,
+            )
+        case MessageRefused(problem=problem):
+            log.warning("message_refused", topic=event.topic, code=problem.code, reason=problem.message, path=problem.path)
+
+
+def _time_of(clock: Clock) -> Processor:
+    def add_time(_log: Any, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        line["time"] = clock.now().isoformat(timespec="milliseconds")
+        return line
+
+    return add_time
+
+
+def _harmless(_log: Any, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    for key, value in line.items():
+        if isinstance(value, str) and not (len(value) <= _LONGEST and value.isprintable()) and key != "exception":
+            text = "".join(char if char.isprintable() else "?" for char in value[:_LONGEST])
+            line[key] = text if len(value) <= _LONGEST else f"{text}..."
+    return line
