@@ -126,14 +126,15 @@ class Agent:
 
     def _deadline(self) -> datetime:
         """The instant beyond which time must not run before something is done."""
-        instants = [self._battery.next_look]
+        following = None
+        if not self._store_is_down:
+            try:
+                following = self._session.next_deadline(self._time.now)
+            except StoreError as error:
+                self._on_store_error(error)
         if self._store_is_down:
-            return min(self._battery.next_look, self._retry_at or self._battery.next_look)
-        try:
-            instants += filter(None, [self._session.next_deadline(self._time.now)])
-        except StoreError as error:
-            self._on_store_error(error)
-        return min(instants)
+            following = self._retry_at
+        return min(self._battery.next_look, following or self._battery.next_look)
 
     def _control(self) -> None:
         """Read the battery, let the session see it, and give the battery the setpoint that holds now."""
