@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_DOWN, Decimal
 
 import pytest
@@ -13,7 +13,7 @@ from tests.strategies import acks, execution_results, instants, rates_kw, schedu
 
 from allye_protocol.errors import ErrorCode
 from allye_protocol.ids import DeviceId, ScheduleId
-from allye_protocol.messages import Ack, ExecutionResult, Interval, Mode, Schedule, watts
+from allye_protocol.messages import Ack, ExecutionResult, Interval, Mode, Schedule, TimeSpan, watts
 from allye_protocol.messages.v1 import (
     EARLIEST,
     LATEST,
@@ -22,10 +22,10 @@ from allye_protocol.messages.v1 import (
     RESOLUTION,
     ack_problems,
     execution_result_problems,
-    modes_agree,
-    on_grid,
+    is_plain_ack,
+    is_plain_execution_result,
+    is_plain_schedule,
     schedule_problems,
-    within_own_limit,
 )
 
 START = datetime(2018, 7, 1, tzinfo=UTC)
@@ -82,13 +82,23 @@ def test_the_rates_of_a_schedule_are_those_of_its_slots(schedule: Schedule) -> N
     )
 
 
+def is_plain(schedule: Schedule) -> bool:
+    """What the codec asks, with modes where the first slot has one."""
+    return is_plain_schedule(schedule, with_modes=schedule.intervals[0].mode is not None)
+
+
+def near_the_end(schedule: Schedule) -> bool:
+    return schedule.start >= LATEST - RESOLUTION * MAX_INTERVALS
+
+
 # the grid
 
 
 @given(schedules())
-def test_a_valid_schedule_has_no_problems_and_lies_on_the_grid(schedule: Schedule) -> None:
+def test_a_valid_schedule_has_no_problems_and_is_plain_without_modes(schedule: Schedule) -> None:
     assert list(schedule_problems(schedule)) == []
-    assert on_grid(schedule) or schedule.start >= LATEST - RESOLUTION * MAX_INTERVALS
+    bare = replace(schedule, intervals=tuple(replace(slot, mode=None) for slot in schedule.intervals))
+    assert is_plain_schedule(bare, with_modes=False) or near_the_end(schedule)
     assert (schedule.start, schedule.end) == (schedule.intervals[0].start, schedule.intervals[-1].end)
     assert schedule.end - schedule.start == RESOLUTION * len(schedule.intervals)
 
@@ -100,7 +110,7 @@ shifts = st.one_of(
 
 
 @given(schedules(max_slots=5), st.data(), shifts, st.sampled_from(["start", "end", "both", "rest"]))
-def test_a_schedule_on_the_grid_has_no_problems_with_time(
+def test_a_plain_schedule_has_no_problems_with_time(
     schedule: Schedule, data: st.DataObject, shift: timedelta, what: str
 ) -> None:
     slots = list(schedule.intervals)
@@ -112,10 +122,10 @@ def test_a_schedule_on_the_grid_has_no_problems_with_time(
             start=slot.start if what == "end" else slot.start + shift,
             end=slot.end if what == "start" else slot.end + shift,
         )
-    moved = replace(schedule, intervals=tuple(slots))
+    moved = replace(schedule, intervals=tuple(replace(slot, mode=None) for slot in slots))
     problems = [problem for problem in schedule_problems(moved) if problem.path.endswith(("/start", "/end"))]
-    assert not (on_grid(moved) and problems)
-    assert on_grid(moved) or problems or moved.start >= LATEST - RESOLUTION * MAX_INTERVALS
+    assert not (is_plain(moved) and problems)
+    assert is_plain(moved) or problems or near_the_end(moved)
 
 
 @pytest.mark.parametrize("start", [EARLIEST, EARLIEST + RESOLUTION, LATEST - RESOLUTION * 2])
@@ -126,19 +136,29 @@ def test_the_grid_ends_where_time_does(start: datetime) -> None:
 @pytest.mark.parametrize("start", [EARLIEST - RESOLUTION, LATEST - RESOLUTION, LATEST])
 def test_a_slot_beyond_the_bounds_is_a_problem(start: datetime) -> None:
     schedule = schedule_of([Interval(start=start, end=start + RESOLUTION, rate_kw=1.0)])
-    assert not on_grid(schedule)
+    assert not is_plain(schedule)
     assert {problem.code for problem in schedule_problems(schedule)} == {ErrorCode.MESSAGE_INVALID}
 
 
 # modes and the schedule's own limit
 
 
-@given(rates_kw, st.sampled_from([None, *Mode]))
-def test_the_fast_check_of_modes_agrees_with_the_complete_one(rate_kw: float, mode: Mode | None) -> None:
-    schedule = schedule_of([Interval(start=START, end=START + RESOLUTION, rate_kw=rate_kw, mode=mode)])
-    problems = [problem.path for problem in schedule_problems(schedule)]
-    assert problems == (["/intervals/0/mode"] if modes_agree(schedule) == -1 else [])
-    assert modes_agree(schedule) in (-1, int(mode is not None))
+@given(st.lists(st.tuples(rates_kw, st.sampled_from([None, *Mode])), min_size=1, max_size=3), st.booleans())
+def test_a_plain_schedule_has_all_modes_or_none_and_they_name_the_sign(
+    pairs: list[tuple[float, Mode | None]], with_modes: bool
+) -> None:
+    schedule = schedule_of(
+        [
+            Interval(start=START + RESOLUTION * i, end=START + RESOLUTION * (i + 1), rate_kw=rate, mode=mode)
+            for i, (rate, mode) in enumerate(pairs)
+        ]
+    )
+    if with_modes:
+        names = all(mode is (Mode.CHARGE if rate > 0 else Mode.DISCHARGE if rate < 0 else Mode.IDLE) for rate, mode in pairs)
+        assert is_plain_schedule(schedule, with_modes=True) is names
+        assert not (names and list(schedule_problems(schedule)))
+    else:
+        assert is_plain_schedule(schedule, with_modes=False)
 
 
 @pytest.mark.parametrize(
@@ -149,16 +169,16 @@ def test_a_mode_agrees_with_its_sign_and_with_zero(mode: Mode, agreeing: list[fl
     for rate_kw in (1.0, 5e-324, 0.0, -0.0, -5e-324, -1.0):
         schedule = schedule_of([Interval(start=START, end=START + RESOLUTION, rate_kw=rate_kw, mode=mode)])
         expected = rate_kw in agreeing or (rate_kw > 0 and mode is Mode.CHARGE) or (rate_kw < 0 and mode is Mode.DISCHARGE)
-        assert (modes_agree(schedule) == 1) is expected
+        problems = [problem.path for problem in schedule_problems(schedule)]
+        assert problems == ([] if expected else ["/intervals/0/mode"])
 
 
 @given(schedules(), st.floats(0, MAX_KW))
 def test_the_fast_check_of_the_limit_agrees_with_the_complete_one(schedule: Schedule, limit_kw: float) -> None:
     limited = replace(schedule, max_power_kw=limit_kw)
     problems = list(schedule_problems(limited))
-    assert within_own_limit(limited) is (not problems)
     assert {problem.code for problem in problems} <= {ErrorCode.LIMIT_POWER}
-    assert within_own_limit(replace(schedule, max_power_kw=None))
+    assert not (problems and any(is_plain_schedule(limited, with_modes=each) for each in (False, True)))
 
 
 def test_a_broken_limit_names_slot_value_and_limit() -> None:
@@ -175,18 +195,29 @@ def test_a_broken_limit_names_slot_value_and_limit() -> None:
 def test_valid_answers_have_no_problems(ack: Ack, result: ExecutionResult) -> None:
     assert list(ack_problems(ack)) == []
     assert list(execution_result_problems(result)) == []
+    assert is_plain_ack(ack)
+    assert is_plain_execution_result(result)
 
 
 @given(acks, st.sampled_from(["timestamp", "applied_at"]), st.sampled_from([EARLIEST - timedelta(microseconds=1), LATEST]))
 def test_an_answers_instants_are_bounded(ack: Ack, name: str, instant: datetime) -> None:
-    (problem,) = ack_problems(replace(ack, **{name: instant}))
+    changed = replace(ack, **{name: instant})
+    assert not is_plain_ack(changed)
+    (problem,) = ack_problems(changed)
     assert (problem.code, problem.path) == (ErrorCode.MESSAGE_INVALID, f"/{name}")
 
 
-@given(execution_results, slot_starts(), instants, st.integers(-840, 840))
-def test_a_results_slot_is_a_half_hour_on_utc(result: ExecutionResult, start: datetime, end: datetime, minutes: int) -> None:
-    local = start.astimezone(timezone(timedelta(minutes=minutes)))
-    span = replace(result.interval, start=start, end=end)
-    codes = {problem.code for problem in execution_result_problems(replace(result, interval=span))}
-    assert codes == (set() if end - start == RESOLUTION else {ErrorCode.TIME_BAD_DURATION})
-    assert local == start
+@given(execution_results, slot_starts(), st.sampled_from(["start", "end", "both"]), shifts)
+def test_a_plain_result_has_no_problems(result: ExecutionResult, start: datetime, what: str, shift: timedelta) -> None:
+    span = TimeSpan(
+        start=start if what == "end" else start + shift, end=start + RESOLUTION + (0 if what == "start" else 1) * shift
+    )
+    changed = replace(result, interval=span)
+    assert is_plain_execution_result(changed) is (not list(execution_result_problems(changed)))
+
+
+@given(execution_results, instants)
+def test_a_result_may_come_whenever_the_protocol_has_time(result: ExecutionResult, instant: datetime) -> None:
+    assert is_plain_execution_result(replace(result, timestamp=instant))
+    assert not is_plain_execution_result(replace(result, timestamp=EARLIEST - RESOLUTION))
+    assert not is_plain_execution_result(replace(result, timestamp=LATEST))

@@ -21,7 +21,7 @@ __all__ = ["DEFAULT_CONTENT_TYPE", "ENCODINGS", "MAX_PAYLOAD_BYTES", "Encoding",
 _JSON: Final = JsonEncoding()
 ENCODINGS: Final[dict[str, Encoding]] = {encoding.content_type: encoding for encoding in (_JSON,)}
 """Every encoding by its content type."""
-_KINDS: Final[dict[str, Kind]] = {kind.value: kind for kind in Kind}
+_KINDS: Final[dict[str, Kind]] = {kind: kind for kind in Kind}
 DEFAULT_CONTENT_TYPE: Final = _JSON.content_type
 
 
@@ -37,8 +37,6 @@ def decode(payload: bytes, kind: Kind | str, content_type: str | None = None, *,
         ``message.non_finite_number``, ``message.unknown_kind``, ``version.unsupported``, a ``time`` code or a ``limit`` code;
         ``path`` is a JSON Pointer.
     """
-    if content_type is None and 0 < len(payload) <= max_bytes and kind in _KINDS:
-        return _JSON.decode(payload, _KINDS[kind])
     return _encoding(payload, content_type, max_bytes).decode(payload, _kind(kind))
 
 

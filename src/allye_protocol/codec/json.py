@@ -23,7 +23,6 @@ import msgspec
 
 from allye_protocol.codec.explain import Explained, Object, explain
 from allye_protocol.errors import DecodeError, EncodeError, ErrorCode, Problem
-from allye_protocol.ids import spells_ids
 from allye_protocol.messages import v1
 from allye_protocol.messages.registry import BY_TYPE, KINDS, Kind, Message, versions_of
 
@@ -80,36 +79,28 @@ class JsonEncoding:
 
 
 def _clears_schedule(payload: bytes, schedule: v1.Schedule) -> bool:
-    count = len(schedule.intervals)
-    limit, trace_id = schedule.max_power_kw, schedule.trace_id
-    ids = schedule.schedule_id + schedule.device_id
-    texts = ids + (trace_id or "")
+    count, trace_id = len(schedule.intervals), schedule.trace_id
+    texts = schedule.schedule_id + schedule.device_id + (trace_id or "")
     marks = payload.translate(None, _NOT_MARKS)
     # 5 members, and 3 in each interval; what there is beyond them can only be modes.
-    modes = marks.count(b",") - (3 * count + 3 + (limit is not None) + (trace_id is not None) + texts.count(","))
-    return (
-        b"\\" not in marks
-        and marks.count(b"Z") == 2 * count + 1 + texts.count("Z")
-        and spells_ids(ids)
-        and v1.EARLIEST <= schedule.generated_at < v1.LATEST
-        and v1.on_grid(schedule)
-        and (modes == 0 or modes == v1.modes_agree(schedule))
-        and v1.within_own_limit(schedule)
+    modes = marks.count(b",") - (
+        3 * count + 3 + (schedule.max_power_kw is not None) + (trace_id is not None) + texts.count(",")
     )
+    if b"\\" in marks or marks.count(b"Z") != 2 * count + 1 + texts.count("Z"):
+        return False
+    if modes in (0, count) and v1.is_plain_schedule(schedule, with_modes=modes == count):
+        return True
+    return modes == sum(slot.mode is not None for slot in schedule.intervals) and not any(v1.schedule_problems(schedule))
 
 
 def _clears_ack(payload: bytes, ack: v1.Ack) -> bool:
-    applied_at, reason, trace_id = ack.applied_at, ack.error_reason, ack.trace_id
-    ids = ack.schedule_id + ack.device_id
-    texts = ids + (reason or "") + (trace_id or "")
-    applied = applied_at is not None
+    applied, reason, trace_id = ack.applied_at is not None, ack.error_reason, ack.trace_id
+    texts = ack.schedule_id + ack.device_id + (reason or "") + (trace_id or "")
     return (
         b"\\" not in payload
         and payload.count(b",") == 3 + applied + (reason is not None) + (trace_id is not None) + texts.count(",")
         and payload.count(b"Z") == 1 + applied + texts.count("Z")
-        and spells_ids(ids)
-        and v1.EARLIEST <= ack.timestamp < v1.LATEST
-        and (applied_at is None or v1.EARLIEST <= applied_at < v1.LATEST)
+        and v1.is_plain_ack(ack)
     )
 
 
@@ -120,7 +111,7 @@ def _clears_execution_result(payload: bytes, result: v1.ExecutionResult) -> bool
         b"\\" not in payload
         and payload.count(b",") == 6 + (reason is not None) + (trace_id is not None) + texts.count(",")
         and payload.count(b"Z") == 3 + texts.count("Z")
-        and not any(v1.execution_result_problems(result))
+        and v1.is_plain_execution_result(result)
     )
 
 
