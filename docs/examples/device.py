@@ -18,7 +18,7 @@ from allye_protocol import (
 from allye_protocol.admission import Policy
 from allye_protocol.events import ScheduleAdmitted
 from allye_protocol.session import Reading
-from allye_protocol.store.sqlite import SqliteStore
+from allye_protocol.store import MemoryStore
 
 HALF_HOUR = timedelta(minutes=30)
 MAX300 = device_id("max300-0001")
@@ -42,7 +42,8 @@ hello = Hello(
     ),
 )
 config = DeviceConfig(hello=hello, policy=Policy(max_charge_w=100_000, max_discharge_w=100_000), hold=HALF_HOUR)
-session = DeviceSession(config, SqliteStore(":memory:"), random_bytes=os.urandom)
+# On a device: allye_protocol.store.sqlite.SqliteStore("device.db").
+session = DeviceSession(config, MemoryStore(), random_bytes=os.urandom)
 
 # What a broker would deliver: half an hour of charging, half an hour of discharging.
 schedule = Schedule(
