@@ -38,7 +38,10 @@ MAX_INTEGER_DIGITS: Final = 400
 class JsonEncoding:
     """The JSON encoding of every message."""
 
-    content_type: Final = "application/json"
+    @property
+    def content_type(self) -> str:
+        """``application/json``."""
+        return "application/json"
 
     def decode(self, payload: bytes, kind: Kind) -> Message:
         """Parse and check; see :class:`~allye_protocol.codec.base.Encoding`."""
