@@ -20,18 +20,22 @@ class Encoding(Protocol):
     @property
     def content_type(self) -> str:
         """The media type, as in the MQTT 5 content-type property."""
+        ...
 
     def decode(self, payload: bytes, kind: Kind) -> Message:
         """Parse and check a payload completely.
 
         :raises DecodeError: for whatever is wrong; nothing else.
         """
+        ...
 
     def problems(self, payload: bytes, kind: Kind) -> list[Problem]:
         """Everything that is wrong with a payload; empty exactly when :meth:`decode` returns a message."""
+        ...
 
     def encode(self, message: Message) -> bytes:
         """Check and write a message.
 
         :raises EncodeError: for a message that :meth:`decode` would refuse.
         """
+        ...
