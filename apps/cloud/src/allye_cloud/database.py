@@ -110,14 +110,13 @@ class Database:
         except SQLAlchemyError as error:
             raise self._failure(error) from error
 
-    def run(self, statement: Executable, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None) -> int:
+    def run(self, statement: Executable, values: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None) -> None:
         """Run a statement, or run it for each of several mappings.
 
-        :returns: how many rows it changed; of no meaning for several mappings.
         :raises StoreError: the statement failed.
         """
         try:
-            return self._connected().execute(statement, values).rowcount
+            self._connected().execute(statement, values)
         except SQLAlchemyError as error:
             raise self._failure(error) from error
 

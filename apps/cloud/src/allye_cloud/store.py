@@ -115,7 +115,8 @@ class SqlCloudStore(CloudStore):
         hello = {name: device.excluded[name] for name in ("hello", "hello_at", "heard_at")}
         self._put_hello: Final = device.on_conflict_do_update(index_elements=["device_id"], set_=hello)
         self._put_ack: Final = insert(tables.ack).on_conflict_do_nothing()
-        self._put_result: Final = insert(tables.result).on_conflict_do_nothing()
+        # A count of changed rows is not the same on every driver; what was inserted comes back.
+        self._put_result: Final = insert(tables.result).on_conflict_do_nothing().returning(tables.result.c.starts)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -247,7 +248,7 @@ class SqlCloudStore(CloudStore):
                 "error_reason": storable(result.error_reason),
                 "trace_id": storable(result.trace_id),
             }
-            return self._database.run(self._put_result, values) == 1
+            return len(self._database.rows(self._put_result, values)) == 1
 
     def keep_hello(self, hello: Hello, at: datetime) -> None:
         """Keep a hello."""

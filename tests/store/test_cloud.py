@@ -1,0 +1,26 @@
+"""The cloud's store in memory keeps the contract of all cloud stores."""
+
+from __future__ import annotations
+
+import pytest
+from tests.builders import NOON
+from tests.store.cloud_contract import CloudStoreContract, answer, delivery, reported
+
+from allye_protocol.store.cloud import MemoryCloudStore
+
+
+class TestMemoryCloudStore(CloudStoreContract):
+    @pytest.fixture
+    def store(self) -> MemoryCloudStore:
+        return MemoryCloudStore()
+
+
+def test_it_shows_what_it_holds_in_the_order_of_arrival() -> None:
+    store = MemoryCloudStore()
+    for name in ("b", "a"):
+        store.put_delivery(delivery(name))
+        store.keep_ack(answer(name), NOON)
+    store.keep_result(reported(), NOON)
+    assert [one.schedule_id for one in store.deliveries] == ["b", "a"]
+    assert [one.schedule_id for one in store.acks] == ["b", "a"]
+    assert store.results == [reported()]
