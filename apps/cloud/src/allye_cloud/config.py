@@ -243,11 +243,20 @@ class Config(_Section, frozen=True, kw_only=True):
         )
 
     def make_clock(self) -> Clock:
-        """The clock that the service lives by."""
+        """The clock that the service lives by.
+
+        :raises ConfigError: for a scaled clock that has run beyond all dates.
+        """
         clock = self.clock
         if clock.origin is None or clock.started is None or clock.speed is None:
             return SystemClock()
-        return ScaledClock(clock.origin, clock.started, clock.speed)
+        made = ScaledClock(clock.origin, clock.started, clock.speed)
+        try:
+            made.now()
+        except OverflowError:
+            remedy = "set it to the Unix time at which the played day begins"
+            raise ConfigError("configuration", "clock.started", "is too long ago for this speed", remedy) from None
+        return made
 
 
 def load(path: Path | None, environment: Mapping[str, str] = MappingProxyType(os.environ)) -> Config:
