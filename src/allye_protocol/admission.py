@@ -162,8 +162,10 @@ def _too_far(case: Case) -> Problem | None:
 
 def _beyond_power(case: Case) -> Problem | None:
     charge, discharge = case.policy.max_charge_w, case.policy.max_discharge_w
-    for index, slot in enumerate(case.schedule.intervals):
-        rate_w = slot.rate_w
+    rates_w = case.schedule.rates_w
+    if -discharge <= min(rates_w) and max(rates_w) <= charge:
+        return None
+    for index, rate_w in enumerate(rates_w):
         if not -discharge <= rate_w <= charge:
             limit = charge if rate_w > 0 else -discharge
             return Problem(

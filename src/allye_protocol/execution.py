@@ -45,7 +45,7 @@ def merge(schedule: Schedule, planned: Iterable[PlannedSlot], now: datetime, tra
     """
     before = {slot.start: slot for slot in planned}
     made = []
-    for interval in schedule.intervals:
+    for interval, rate_w in zip(schedule.intervals, schedule.rates_w, strict=True):
         old = before.get(interval.start)
         if old is not None and (old.reported or old.end <= now or old.generated_at >= schedule.generated_at):
             continue
@@ -55,7 +55,7 @@ def merge(schedule: Schedule, planned: Iterable[PlannedSlot], now: datetime, tra
             schedule_id=schedule.schedule_id,
             generated_at=schedule.generated_at,
             trace_id=trace_id,
-            rate_w=interval.rate_w,
+            rate_w=rate_w,
             since=interval.start,
         )
         made.append(slot if old is None or old.started_at is None else _switched(slot, old, now))

@@ -298,10 +298,17 @@ class Failing:
         return self._db.in_transaction
 
     def execute(self, statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
+        self._step()
+        return self._db.execute(statement, values)
+
+    def executemany(self, statement: str, values: tuple[Any, ...]) -> sqlite3.Cursor:
+        self._step()
+        return self._db.executemany(statement, values)
+
+    def _step(self) -> None:
         self._left -= 1
         if not self._left:
             raise sqlite3.OperationalError("disk I/O error")
-        return self._db.execute(statement, values)
 
 
 def test_an_error_at_any_statement_leaves_nothing(store: SqliteStore) -> None:

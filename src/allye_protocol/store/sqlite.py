@@ -203,9 +203,8 @@ class SqliteStore(DeviceStore):
 
     def put_slots(self, slots: Iterable[PlannedSlot]) -> None:
         """Store slots by their start."""
-        for slot in slots:
-            columns = (_micros(slot.start), _micros(slot.end), slot.reported, _encode(slot))
-            self._run("INSERT OR REPLACE INTO slot VALUES (?, ?, ?, ?)", *columns)
+        rows = [(_micros(slot.start), _micros(slot.end), slot.reported, _encode(slot)) for slot in slots]
+        self._run("INSERT OR REPLACE INTO slot VALUES (?, ?, ?, ?)", *rows, many=True)
 
     def push(self, kind: Kind, payload: bytes, traceparent: str) -> int:
         """Append to the outbox."""
@@ -268,12 +267,13 @@ class SqliteStore(DeviceStore):
             message = f"{self.path} holds a record that cannot be read ({error}): move it away and start again"
             raise StoreError(ErrorCode.STORE_CORRUPT, message) from error
 
-    def _run(self, statement: str, *values: Any) -> sqlite3.Cursor:
+    def _run(self, statement: str, *values: Any, many: bool = False) -> sqlite3.Cursor:
+        """Run a statement, with ``many`` once for each row of values."""
         if self._depth and not self._db.in_transaction:
             # Whoever caught the error and went on would store the rest of the transaction without its beginning.
             raise StoreError(ErrorCode.STORE_FAILED, "this transaction was undone when a statement of it failed")
         try:
-            return self._db.execute(statement, values)
+            return self._db.executemany(statement, values) if many else self._db.execute(statement, values)
         except sqlite3.Error as error:
             self._fail(error)
 
