@@ -23,7 +23,6 @@ from allye_cloud.database import Database
 from allye_cloud.days import zone_named
 from allye_cloud.errors import CloudError
 from allye_cloud.logs import logger_to
-from allye_cloud.planning import plan_day
 from allye_cloud.schedules import Outcome, submit_plans
 from allye_cloud.screens import day_table, plans_table, slots_table, status_screen
 from allye_cloud.service import CloudService
@@ -59,6 +58,8 @@ def plan(
     as_json: bool,
 ) -> int:
     """Plan a local day for every device of the registry, show the plans and keep them."""
+    from allye_cloud.planning import plan_day  # noqa: PLC0415 - the solver takes a second to load, and only this needs it
+
     fleet = _fleet(config, device)
     series = _prices(config, prices_path)
     with closing(Database(config.store.url)) as database:
