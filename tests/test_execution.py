@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.builders import DEVICE, MICROSECOND, NOON, SLOT, TRACE_ID, schedule, slot
 
@@ -253,6 +253,7 @@ def test_what_is_no_number_is_no_reading(meter_wh: float | None) -> None:
     st.integers(0, 10_000_000),
     st.integers(-10_000_000, 10_000_000),
 )
+@example(0.0, 7_500_000.0, 10_000_000, 0)
 def test_whatever_the_counters_say_the_result_can_be_sent(first: float, last: float, rated_w: int, rate_w: int) -> None:
     planned = readings(slot(rate_w=rate_w), (0, first), (1800, last))
     result = result_of(planned, judge(planned, rated_w), DEVICE, END)

@@ -336,6 +336,29 @@ def test_an_error_at_any_statement_leaves_nothing(store: SqliteStore) -> None:
     assert statement > 10
 
 
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (sqlite3.SQLITE_CORRUPT | 3 << 8, ErrorCode.STORE_CORRUPT),
+        (sqlite3.SQLITE_FULL, ErrorCode.STORE_FULL),
+        (sqlite3.SQLITE_IOERR | 4 << 8, ErrorCode.STORE_FAILED),
+    ],
+)
+def test_an_extended_error_code_means_what_its_primary_code_means(store: SqliteStore, number: int, code: ErrorCode) -> None:
+    class Broken(Failing):
+        def _step(self) -> None:
+            error = sqlite3.DatabaseError("made up")
+            error.sqlite_errorcode = number
+            raise error
+
+    db = store._db
+    store._db = Broken(db, 1)  # type: ignore[assignment]
+    with pytest.raises(StoreError) as caught:
+        store.high_water()
+    store._db = db
+    assert caught.value.code is code
+
+
 def test_a_rollback_that_fails_is_made_up_for(store: SqliteStore) -> None:
     fill(store)
     before = contents(store, NAMES)
