@@ -192,13 +192,13 @@ def _parsed(url: str) -> URL:
     try:
         parsed = make_url(url)
         parsed = parsed.set(drivername=_DRIVERS.get(parsed.drivername, parsed.drivername))
-        backend = parsed.get_backend_name()
+        known = parsed.get_backend_name() in _BACKENDS
     except SQLAlchemyError:
-        backend = ""
-    if backend not in _BACKENDS:
+        parsed, known = None, False
+    if parsed is None or not known:
         message = "a database is given as sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME"
         raise StoreError(ErrorCode.STORE_FAILED, message)
-    if backend == "sqlite" and parsed.database in (None, "", ":memory:"):
+    if parsed.get_backend_name() == "sqlite" and parsed.database in (None, "", ":memory:"):
         message = "a SQLite database needs a file (sqlite:///FILE): one in memory is shared with no thread and no process"
         raise StoreError(ErrorCode.STORE_FAILED, message)
     return parsed
