@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from tests.builders import DEVICE, LIMIT_W, MICROSECOND, NOON, POLICY, SLOT, TRACE_ID, schedule
 from tests.store.contract import contents
-from tests.store.faults import FailingStore
+from tests.store.faults import failing_store
 
 from allye_protocol.admission import Policy, Verdict
 from allye_protocol.codec import decode
@@ -252,6 +252,7 @@ def test_a_ledger_whose_store_fails_at_any_call_remembers_nothing(store: MemoryS
         settle,
         lambda kept: admit(kept, schedule("plan-b", rates_kw=(999.0,), generated_at=NOW)),
     ]
+    failing = 0
     for act in acts:
         for failing in range(1, 50):
             before = contents(store, ["plan-a", "plan-b"])
@@ -262,7 +263,7 @@ def test_a_ledger_whose_store_fails_at_any_call_remembers_nothing(store: MemoryS
                 return left[0] == 0
 
             try:
-                act(FailingStore(store, fails))
+                act(failing_store(store, fails))
             except StoreError:
                 assert contents(store, ["plan-a", "plan-b"]) == before
             else:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.builders import CONFIG, DEVICE, HELLO, MICROSECOND, NOON, SLOT, TRACE_ID, frame_of, schedule, seeded
-from tests.store.faults import FailingStore
+from tests.store.faults import failing_store
 from tests.strategies import instants
 
 from allye_protocol import topics
@@ -257,7 +257,7 @@ def test_no_frame_whatever_is_in_it_raises(arriving: list[Frame], now: datetime,
 
 def test_a_message_that_could_not_be_stored_leaves_nothing_and_can_be_answered_outside(store: DeviceStore) -> None:
     broken = [True]
-    session = session_over(FailingStore(store, lambda name: broken[0] and name == "commit"))
+    session = session_over(failing_store(store, lambda name: broken[0] and name == "commit"))
     with pytest.raises(StoreError) as caught:
         session.receive(frame_of(schedule()), NOW)
     assert store.entry("plan-a") is None
@@ -275,7 +275,7 @@ def test_a_message_that_could_not_be_stored_leaves_nothing_and_can_be_answered_o
 
 def test_an_alert_that_could_not_be_stored_is_not_counted_as_answered(store: DeviceStore) -> None:
     broken = [True]
-    session = session_over(FailingStore(store, lambda name: broken[0] and name == "push"))
+    session = session_over(failing_store(store, lambda name: broken[0] and name == "push"))
     stray = frame_of(schedule(device="other"))
     with pytest.raises(StoreError):
         session.receive(stray, NOW)
@@ -451,7 +451,7 @@ def test_a_reading_that_is_no_number_stops_nothing(session: DeviceSession) -> No
 
 def test_a_tick_that_could_not_be_stored_happens_again(store: DeviceStore) -> None:
     broken = [False]
-    session = session_over(FailingStore(store, lambda name: broken[0] and name == "commit"))
+    session = session_over(failing_store(store, lambda name: broken[0] and name == "commit"))
     apply(session, schedule())
     session.tick(NOON, Reading(0.0))
     broken[0] = True
@@ -492,7 +492,7 @@ def test_a_start_that_the_store_let_down_counts_as_no_attempt(store: DeviceStore
     for _ in range(2):
         session_over(store).resume(NOW)
     healthy.receive(frame_of(schedule("plan-b", generated_at=NOW)), NOW)
-    broken = session_over(FailingStore(store, lambda name: name == "push"))
+    broken = session_over(failing_store(store, lambda name: name == "push"))
     for _ in range(5):
         with pytest.raises(StoreError):
             broken.resume(NOW)
@@ -568,8 +568,8 @@ def test_a_frame_that_was_refused_is_tried_again_at_its_deadline(session: Device
     session.receive(frame_of(schedule()), NOW)
     ((number, frame),) = session.frames_to_send(NOW)
     session.not_sent(number, NOW)
-    deadline = session.next_deadline(NOW)
-    assert deadline == NOW + timedelta(minutes=1)
+    deadline = NOW + timedelta(minutes=1)
+    assert session.next_deadline(NOW) == deadline
     assert session.frames_to_send(deadline) == [(number, frame)]
     session.sent(number)
     assert session.frames_to_send(deadline) == []

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.builders import MICROSECOND, NOON
-from tests.store.faults import FailingStore
+from tests.store.faults import failing_store
 
 from allye_protocol.errors import ErrorCode, StoreError
 from allye_protocol.messages import Kind
@@ -100,7 +100,7 @@ def test_a_refusal_that_comes_after_the_disconnection_sets_no_deadline() -> None
 
 def test_what_the_broker_has_is_not_sent_again_while_the_store_cannot_forget_it() -> None:
     store, broken = filled(4), [True]
-    sending = Sending(FailingStore(store, lambda name: name == "pop" and broken[0]))
+    sending = Sending(failing_store(store, lambda name: name == "pop" and broken[0]))
     numbers(sending, limit=2)
     with pytest.raises(StoreError) as caught:
         sending.taken(1)
@@ -128,7 +128,7 @@ def test_a_row_that_gave_way_while_it_was_under_way_harms_nothing() -> None:
 
 def test_an_outbox_that_cannot_be_read_offers_nothing_and_loses_nothing() -> None:
     broken = [True]
-    sending = Sending(FailingStore(filled(2), lambda _: broken[0]))
+    sending = Sending(failing_store(filled(2), lambda _: broken[0]))
     with pytest.raises(StoreError):
         numbers(sending)
     broken[0] = False

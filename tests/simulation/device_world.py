@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from tests.builders import CONFIG, DEVICE, LIMIT_W, NOON, SLOT, seeded
-from tests.store.faults import FailingStore
+from tests.store.faults import failing_store
 
 from allye_protocol.codec import decode, encode
 from allye_protocol.errors import ErrorCode, Problem, StoreError, code_of_reason
@@ -60,7 +60,7 @@ class World:
 
     def _build(self) -> None:
         self.store = self._open_store()
-        self.session = DeviceSession(CONFIG, FailingStore(self.store, self._fails), random_bytes=self._random)
+        self.session = DeviceSession(CONFIG, failing_store(self.store, self._fails), random_bytes=self._random)
         self.pending.clear()
 
     def _fails(self, _: str) -> bool:

@@ -12,10 +12,15 @@ if TYPE_CHECKING:
 
     from allye_protocol.store import DeviceStore
 
-__all__ = ["FailingStore"]
+__all__ = ["failing_store"]
 
 
-class FailingStore:
+def failing_store(store: DeviceStore, fails: Callable[[str], bool]) -> Any:
+    """Any store, with calls that fail; see :class:`_FailingStore`. It has a store's methods without declaring them."""
+    return _FailingStore(store, fails)
+
+
+class _FailingStore:
     """Any store, with calls that fail.
 
     :param store: the store behind.

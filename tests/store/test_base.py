@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from tests.builders import MICROSECOND, NOON, SLOT, entry, slot
 from tests.store.contract import contents
-from tests.store.faults import FailingStore
+from tests.store.faults import failing_store
 
 from allye_protocol.errors import ErrorCode, StoreError
 from allye_protocol.messages import Kind
@@ -90,6 +90,7 @@ def test_a_new_store_is_empty(store: DeviceStore) -> None:
 
 
 def test_a_transaction_that_fails_at_any_call_leaves_nothing(make: Callable[[], DeviceStore]) -> None:
+    failing_call = calls = 0
     for failing_call in range(1, 100):
         store = make()
         fill(store)
@@ -103,7 +104,7 @@ def test_a_transaction_that_fails_at_any_call_leaves_nothing(make: Callable[[], 
             return calls == last
 
         try:
-            work(FailingStore(store, fails))
+            work(failing_store(store, fails))
         except StoreError:
             assert contents(store, NAMES) == before
             assert [row.number for row in store.outbox(ROWS)] == numbers

@@ -314,7 +314,7 @@ class Failing:
 def test_an_error_at_any_statement_leaves_nothing(store: SqliteStore) -> None:
     fill(store)
     before = contents(store, NAMES)
-    db = store._db
+    db, statement = store._db, 0
     for statement in range(1, 1000):
         store._db = Failing(db, statement)  # type: ignore[assignment]
         failed = True
