@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from msgspec.structs import replace
-from tests.store.faults import FailingStore as AnyCallFails
+from tests.store.faults import failing_store
 
 from allye_device.config import BatteryConfig, ConfigError, SetpointConfig
 from allye_max300.simulator import faults
@@ -322,7 +322,7 @@ def test_whichever_call_of_the_store_fails_the_day_comes_out_the_same(stage, sch
             return calls == nth
 
         on = type(stage)(stage.log)
-        on.store = AnyCallFails(MemoryStore(), fails)
+        on.store = failing_store(MemoryStore(), fails)
         on.config = replace(on.config, setpoint=SetpointConfig(validity_s=1800))
         on.at(-5, lambda: on.cloud.send(schedule(50, -20)))
         on.play(until=61)
