@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from apps.cloud.tests.world import DAY, World
 
 from allye_cloud.books import Books, Publication
 from allye_protocol.errors import ErrorCode, StoreError
+from apps.cloud.tests.world import DAY, World
 
 if TYPE_CHECKING:
     from allye_cloud.database import Database

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import structlog
-from apps.cloud.tests.world import EVENING, HandClock
 
 from allye_cloud.logs import logger_to
+from apps.cloud.tests.world import EVENING, HandClock
 
 
 def lines(write, level: str = "info") -> list[dict[str, Any]]:

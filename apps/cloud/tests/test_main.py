@@ -9,12 +9,12 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from apps.cloud.tests.world import DAY, EVENING, REFUSAL, World
 
 from allye_cloud import commands
 from allye_cloud.__main__ import main
 from allye_protocol.clock import SystemClock
 from allye_protocol.transport.memory import MemoryTransport
+from apps.cloud.tests.world import DAY, EVENING, REFUSAL, World
 
 if TYPE_CHECKING:
     from pathlib import Path

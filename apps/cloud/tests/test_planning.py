@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from apps.cloud.tests.world import BATTERY, DAY, LONDON
 
 from allye_cloud.days import HALF_HOUR, zone_named
 from allye_cloud.errors import PriceError
@@ -16,6 +15,7 @@ from allye_cloud.planning import CHEAPEST_AND_DEAREST, YESTERDAYS_PRICES, plan_d
 from allye_cloud.prices import PriceSeries, synthetic
 from allye_cloud.registry import Device
 from allye_protocol.ids import DeviceId
+from apps.cloud.tests.world import BATTERY, DAY, LONDON
 
 if TYPE_CHECKING:
     from allye_cloud.books import DayPlan

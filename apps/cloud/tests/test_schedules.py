@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from apps.cloud.tests.world import DAY, EVENING, REFUSAL, World
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +17,7 @@ from allye_protocol.delivery import State
 from allye_protocol.errors import ErrorCode, StoreError
 from allye_protocol.ids import is_id
 from allye_protocol.messages import Kind, Mode, Schedule
+from apps.cloud.tests.world import DAY, EVENING, REFUSAL, World
 
 if TYPE_CHECKING:
     from allye_cloud.database import Database

@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from apps.cloud.tests.world import DAY, EVENING, LOCAL, REFUSAL, World
 from sqlalchemy import func, select
-from tests.builders import seeded
 
 from allye_cloud import tables
 from allye_cloud.logs import logger_to
@@ -26,6 +24,8 @@ from allye_protocol.messages import Ack, AckStatus
 from allye_protocol.session import CloudConfig, CloudSession
 from allye_protocol.store.cloud import MemoryCloudStore
 from allye_protocol.transport.memory import MemoryBroker, MemoryTransport
+from apps.cloud.tests.world import DAY, EVENING, LOCAL, REFUSAL, World
+from tests.builders import seeded
 
 if TYPE_CHECKING:
     from allye_cloud.database import Database

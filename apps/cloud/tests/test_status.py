@@ -6,11 +6,11 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from apps.cloud.tests.world import DAY, EVENING, LOCAL, REFUSAL, World
 
 from allye_cloud.status import STALE_AFTER, Funnel, Link, _latency, day_status, slot_lines, states_of
 from allye_protocol.delivery import State
 from allye_protocol.messages import ExecutionStatus
+from apps.cloud.tests.world import DAY, EVENING, LOCAL, REFUSAL, World
 
 if TYPE_CHECKING:
     from allye_cloud.database import Database

@@ -7,8 +7,6 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
-from tests.builders import DEVICE, HELLO, NOON
-from tests.store.cloud_contract import CloudStoreContract, answer, delivery, reported
 
 from allye_cloud import store as module
 from allye_cloud import tables
@@ -17,6 +15,8 @@ from allye_cloud.store import SqlCloudStore, storable
 from allye_cloud.tables import micros
 from allye_protocol.delivery import State
 from allye_protocol.messages import AckStatus
+from tests.builders import DEVICE, HELLO, NOON
+from tests.store.cloud_contract import CloudStoreContract, answer, delivery, reported
 
 SECOND = timedelta(seconds=1)
 

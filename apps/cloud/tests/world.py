@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import msgspec
-from tests.builders import CONFIG, HELLO, seeded
 
 from allye_cloud.battery import Battery
 from allye_cloud.books import Books, DayPlan
@@ -29,6 +28,7 @@ from allye_protocol.session import CloudConfig, CloudSession, DeviceSession, Rea
 from allye_protocol.store import MemoryStore
 from allye_protocol.transport.base import Connected, Disconnected, Published, Received
 from allye_protocol.transport.memory import MemoryBroker, MemoryTransport
+from tests.builders import CONFIG, HELLO, seeded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
