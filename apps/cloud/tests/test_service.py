@@ -17,12 +17,13 @@ from allye_cloud.service import CloudService
 from allye_protocol.clock import ScaledClock, SystemClock
 from allye_protocol.codec import encode
 from allye_protocol.delivery import RetryPolicy, State
-from allye_protocol.errors import ErrorCode, StoreError
+from allye_protocol.errors import ErrorCode, StoreError, TransportError
 from allye_protocol.events import DeliveryChanged, MessageRefused, ResultReceived
 from allye_protocol.frame import Frame
 from allye_protocol.messages import Ack, AckStatus
 from allye_protocol.session import CloudConfig, CloudSession
 from allye_protocol.store.cloud import MemoryCloudStore
+from allye_protocol.transport.base import Published
 from allye_protocol.transport.memory import MemoryBroker, MemoryTransport
 from apps.cloud.tests.world import DAY, EVENING, LOCAL, REFUSAL, World
 from tests.builders import seeded
@@ -117,6 +118,68 @@ def test_a_broker_that_restarts_loses_nothing(world: World) -> None:
     world.broker.stop()
     world.broker.start(forget=True)
     world.serve(world.all_are(State.APPLIED), tick=SECOND)
+
+
+def test_a_connection_that_is_lost_in_mid_publish_is_mended(sqlite_database: Database) -> None:
+    world = World(sqlite_database, [f"device-{number}" for number in range(12)])
+    world.submit(world.plan())
+    world.connect()
+    turns = iter(range(1000))
+
+    def applied_between_losses() -> bool:
+        if next(turns) in (1, 3, 5):
+            world.broker.drop("cloud")
+        return world.all_are(State.APPLIED)()
+
+    world.serve(applied_between_losses, tick=SECOND, window=4)
+    assert len(world.lines("disconnected")) == 3
+    assert world.session.under_way <= 4
+    assert all(len(peer.admitted) == 1 for peer in world.peers.values())
+
+
+class Unwilling(MemoryTransport):
+    """Its broker refuses the first publishes, or the connection is found to be gone."""
+
+    def __init__(self, world: World, *, gone: bool) -> None:
+        super().__init__(world.broker, "cloud")
+        self._first = iter([True] * 2)
+        self._gone = gone
+
+    def publish(self, frame: Frame) -> int:
+        if not next(self._first, False):
+            return super().publish(frame)
+        if self._gone:
+            self._broker.drop("cloud")
+            raise TransportError(ErrorCode.TRANSPORT_NOT_CONNECTED, "gone")
+        token = -id(frame)
+        self.mailbox.post(Published(token=token, accepted=False, reason="Not authorized"))
+        return token
+
+
+def test_what_the_broker_refuses_is_published_again_later(world: World) -> None:
+    world.submit(world.plan())
+    world.connect()
+    transport = Unwilling(world, gone=False)
+    world.serve(world.all_are(State.APPLIED), tick=10 * SECOND, transport=transport)
+    assert [line["reason"] for line in world.lines("publish_refused")] == ["Not authorized"] * 2
+
+
+def test_a_connection_that_is_found_gone_while_publishing_is_mended(world: World) -> None:
+    world.submit(world.plan())
+    world.connect()
+    world.serve(world.all_are(State.APPLIED), tick=10 * SECOND, transport=Unwilling(world, gone=True))
+    assert world.lines("publish_refused") == []
+
+
+def test_a_refusal_that_cannot_be_stored_does_not_stop_the_service(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(_schedule_id: str, _now: object) -> None:
+        raise StoreError(ErrorCode.STORE_FAILED, "disk on fire")
+
+    monkeypatch.setattr(world.session, "not_sent", failing)
+    world.submit(world.plan())
+    world.connect()
+    world.serve(world.all_are(State.APPLIED), tick=10 * SECOND, transport=Unwilling(world, gone=False))
+    assert len(world.lines("store_failed")) == 2
 
 
 def test_a_device_that_cannot_now_is_asked_again_and_one_that_never_can_is_not(world: World) -> None:
