@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from tests.builders import CONFIG, HELLO, seeded
-from tests.integration.brokers import Client, running_broker
 
 from allye_cloud.database import Database
 from allye_cloud.status import states_of
@@ -29,6 +27,8 @@ from allye_protocol.session import DeviceSession
 from allye_protocol.store import MemoryStore
 from allye_protocol.topics import parse
 from allye_protocol.transport.base import Connected, Received
+from tests.builders import CONFIG, HELLO, seeded
+from tests.integration.brokers import Client, running_broker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

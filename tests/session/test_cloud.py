@@ -10,8 +10,6 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.builders import DEVICE, HELLO, MICROSECOND, NOON, SLOT, TRACE_ID, schedule, seeded
-from tests.store.faults import FailingStore
 
 from allye_protocol.codec import DEFAULT_CONTENT_TYPE, decode, encode
 from allye_protocol.delivery import OPEN, TRANSITIONS, Cause, Delivery, RetryPolicy, State, cause_of
@@ -23,6 +21,8 @@ from allye_protocol.messages import Ack, AckStatus, ExecutionResult, ExecutionSt
 from allye_protocol.session import CloudConfig, CloudSession, Dispatch
 from allye_protocol.store.cloud import MemoryCloudStore
 from allye_protocol.tracing import TraceContext
+from tests.builders import DEVICE, HELLO, MICROSECOND, NOON, SLOT, TRACE_ID, schedule, seeded
+from tests.store.faults import failing_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,7 +51,7 @@ class Cloud:
         self.restart()
 
     def restart(self) -> None:
-        failing: Any = FailingStore(self.store, lambda call: call == self.fails)  # type: ignore[arg-type]
+        failing: Any = failing_store(self.store, lambda call: call == self.fails)  # type: ignore[arg-type]
         self.session = CloudSession(failing, random_bytes=seeded(), uniform=self.uniform, config=self.config)
 
     def submit(self, made: Schedule | None = None, **fields: Any) -> Delivery:

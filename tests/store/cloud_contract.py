@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from tests.builders import DEVICE, HELLO, MICROSECOND, NOON, SLOT, TRACE_ID
 
 from allye_protocol.delivery import OPEN, Delivery, State
 from allye_protocol.ids import DeviceId, ScheduleId
 from allye_protocol.messages import Ack, AckStatus, ExecutionResult, ExecutionStatus, TimeSpan
+from tests.builders import DEVICE, HELLO, MICROSECOND, NOON, SLOT, TRACE_ID
 
 if TYPE_CHECKING:
     from allye_protocol.store.cloud import CloudStore

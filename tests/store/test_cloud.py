@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.builders import NOON
-from tests.store.cloud_contract import CloudStoreContract, answer, delivery, reported
 
 from allye_protocol.store.cloud import MemoryCloudStore
+from tests.builders import NOON
+from tests.store.cloud_contract import CloudStoreContract, answer, delivery, reported
 
 
 class TestMemoryCloudStore(CloudStoreContract):
