@@ -48,6 +48,24 @@ def test_it_is_a_transport() -> None:
     assert isinstance(World().client("a"), Transport)
 
 
+def test_a_publisher_is_told_when_nobody_subscribes() -> None:
+    world = World()
+    one, two = world.client("one"), world.client("two", "x", "$share/group/y")
+
+    def unheard(topic: str) -> bool:
+        token = one.publish(frame(topic))
+        (published,) = [event for event in one.wait(0) if isinstance(event, Published)]
+        assert (published.token, published.accepted) == (token, True)
+        return published.unheard
+
+    assert [unheard(topic) for topic in ("x", "y", "z")] == [False, False, True]
+    two.close()
+    assert [unheard(topic) for topic in ("x", "y")] == [False, False]  # its session is kept, and so are its messages
+    world.broker.stop()
+    world.broker.start(forget=True)
+    assert [unheard(topic) for topic in ("x", "y")] == [True, True]
+
+
 def test_a_message_travels_with_everything_that_it_has() -> None:
     world = World()
     one, two = world.client("one"), world.client("two", "x/+")

@@ -256,8 +256,11 @@ def test_a_lost_session_is_subscribed_to_again() -> None:
 # Publishing
 
 
-@pytest.mark.parametrize(("reason", "accepted"), [(0x00, True), (0x10, True), (0x87, False), (0x97, False)])
-def test_the_answer_to_a_publish_is_looked_at(reason: int, accepted: bool) -> None:
+@pytest.mark.parametrize(
+    ("reason", "accepted", "unheard"),
+    [(0x00, True, False), (0x10, True, True), (0x87, False, False), (0x97, False, False)],
+)
+def test_the_answer_to_a_publish_is_looked_at(reason: int, accepted: bool, unheard: bool) -> None:
     def answering(peer: Peer) -> None:
         peer.accept()
         packet = peer.read()
@@ -268,7 +271,7 @@ def test_the_answer_to_a_publish_is_looked_at(reason: int, accepted: bool) -> No
         until(client, Connected)
         token = client.publish(frame())
         published = until(client, Published)
-        assert (published.token, published.accepted) == (token, accepted)
+        assert (published.token, published.accepted, published.unheard) == (token, accepted, unheard)
         assert published.reason
 
 

@@ -365,3 +365,15 @@ def test_a_frame_that_the_broker_refuses_is_sent_again(stage, schedule):
     stage.play(until=1)
     assert sorted(status for _, status in stage.cloud.statuses()) == ["APPLIED", "RECEIVED"]
     assert len(stage.lines("refused_by_broker")) == 1
+
+
+def test_answers_that_nobody_hears_are_kept_until_somebody_listens(stage, schedule):
+    stage.at(-5, lambda: stage.cloud.send(schedule(50, 50)))
+    stage.at(10, lambda: stage.broker.drop("cloud", refuse=True))
+    stage.at(20, lambda: (stage.broker.stop(), stage.broker.start(forget=True)))
+    stage.at(45, lambda: stage.broker.admit("cloud"))
+    stage.play(until=61)
+    first, second = schedule(50, 50).intervals
+    assert [result.interval.start for result in stage.cloud.results()] == [first.start, second.start]
+    assert stage.store.outbox_size() == 0
+    assert [len(stage.lines(event)) for event in ("nobody_listens", "somebody_listens")] == [1, 1]

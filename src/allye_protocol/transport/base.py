@@ -61,11 +61,15 @@ class Published(msgspec.Struct, frozen=True, kw_only=True):
 
     :param token: what :meth:`Transport.publish` returned.
     :param accepted: the reason code was below 0x80 (MQTT 5 section 4.13).
+    :param unheard: it was accepted and dropped, because nobody subscribes to its topic (reason code 0x10, MQTT 5 section
+        3.4.2.1). A broker that was restarted and has lost its sessions says so until the subscribers are back. Brokers need not
+        say it, and those of MQTT 3.1.1 cannot.
     :param reason: the broker's reason, for a log line.
     """
 
     token: int
     accepted: bool
+    unheard: bool = False
     reason: str = ""
 
 

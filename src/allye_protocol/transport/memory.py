@@ -118,15 +118,18 @@ class MemoryBroker:
         """Whether this transport has its client's connection."""
         return self._online.get(transport.client_id) is transport
 
-    def publish(self, transport: MemoryTransport, frame: Frame) -> None:
-        """Take a frame from a connected transport and deliver it; see :meth:`MemoryTransport.publish`."""
+    def publish(self, transport: MemoryTransport, frame: Frame) -> bool:
+        """Take a frame from a connected transport and deliver it; see :meth:`MemoryTransport.publish`.
+
+        :returns: whether anybody subscribes to it.
+        """
         with self._lock:
             if not self.online(transport):
                 raise TransportError(ErrorCode.TRANSPORT_NOT_CONNECTED, "there is no connection: the outbox keeps the frame")
             check_packet_size(frame, self._max_packet_bytes)
             if frame.qos > _MAX_QOS:
                 raise TransportError(ErrorCode.TRANSPORT_REJECTED, f"this broker takes QoS up to {_MAX_QOS}, not {frame.qos}")
-            self._route(frame)
+            return self._route(frame)
 
     def acknowledge(self, transport: MemoryTransport, received: Received) -> bool:
         """See :meth:`MemoryTransport.acknowledge`."""
@@ -205,7 +208,7 @@ class MemoryBroker:
                 self._subscribers.remove(pattern, share)
                 del self._shares[group, pattern]
 
-    def _route(self, frame: Frame) -> None:
+    def _route(self, frame: Frame) -> bool:
         now = self._now()
         message = Message(frame, now)
         if frame.retain:
@@ -214,6 +217,7 @@ class MemoryBroker:
             else:
                 self._retained.pop(frame.topic, None)
         served: set[int] = set()
+        heard = False
         for subscriber in self._subscribers.match(frame.topic):
             # A share's message is its own: a member that is also subscribed by itself gets both.
             session = subscriber.pick(now) if isinstance(subscriber, Share) else subscriber
@@ -224,6 +228,8 @@ class MemoryBroker:
                 self._forget(session)
             else:
                 session.enqueue(message, min(frame.qos, _MAX_QOS), now)
+                heard = True
+        return heard
 
 
 class MemoryTransport:
@@ -288,9 +294,10 @@ class MemoryTransport:
         :raises TopicError: ``message.invalid_topic``.
         """
         check_name(frame.topic)
-        self._broker.publish(self, frame)
+        heard = self._broker.publish(self, frame)
         token = next(self._tokens)
-        self.mailbox.post(Published(token=token, accepted=True, reason="Success"))
+        reason = "Success" if heard else "No matching subscribers"
+        self.mailbox.post(Published(token=token, accepted=True, unheard=not heard, reason=reason))
         return token
 
     def acknowledge(self, received: Received) -> bool:

@@ -46,6 +46,7 @@ __all__ = ["Link"]
 _SILENCE: Final = 1.5
 """How many keepalives without an inbound packet end a connection (MQTT 5 section 3.1.2.10 gives the broker the same)."""
 _MID_BITS: Final = 16
+_NO_MATCHING_SUBSCRIBERS: Final = 0x10
 
 
 class Link:
@@ -301,7 +302,9 @@ class Link:
 
     def _on_publish(self, _client: mqtt.Client, _: Any, mid: int, reason: ReasonCode, _properties: Properties | None) -> None:
         self._answered += 1
-        self._mailbox.post(Published(token=self._token(mid), accepted=not reason.is_failure, reason=str(reason)))
+        unheard = reason.value == _NO_MATCHING_SUBSCRIBERS
+        published = Published(token=self._token(mid), accepted=not reason.is_failure, unheard=unheard, reason=str(reason))
+        self._mailbox.post(published)
 
     def _on_disconnect(
         self, _client: mqtt.Client, _: Any, flags: mqtt.DisconnectFlags, reason: ReasonCode, _properties: Properties | None

@@ -4,7 +4,8 @@
    reading, and the battery gets the setpoint that holds, all at that instant.
 2. A message is acknowledged after the session has stored it. While the store does not work, messages wait here, unacknowledged
    and therefore few, and are handed in again; the battery finishes its slot and is then at 0 W.
-3. The outbox is the only queue: what is under way when a connection ends is sent again on the next one, after the hello.
+3. The outbox is the only queue: what is under way when a connection ends is sent again on the next one, after the hello. So is
+   an answer to which nobody subscribes: a broker that has lost its sessions takes it all the same, and drops it.
 4. Whatever ends :meth:`Agent.run`, the battery is told 0 W.
 """
 
@@ -86,6 +87,7 @@ class Agent:
         self._told: Received | None = None
         self._unsettled: Final[deque[ScheduleAdmitted]] = deque()
         self._under_way: Final[dict[int, int]] = {}
+        self._unheard = False
         self._retry_at: datetime | None = None
 
     @property
@@ -180,9 +182,12 @@ class Agent:
         number = self._under_way.pop(published.token, None)
         if not published.accepted:
             self._log.warning("refused_by_broker", reason=published.reason)
-        if number is None:
+        if number is None:  # the hello: it is retained, and waits there for who comes
             return
-        if not published.accepted:
+        if published.unheard is not self._unheard:
+            self._unheard = published.unheard
+            (self._log.warning if self._unheard else self._log.info)("nobody_listens" if self._unheard else "somebody_listens")
+        if not published.accepted or published.unheard:
             self._session.not_sent(number, self._time.now)
             return
         try:
