@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from allye_cloud.logs import logger_to
-from apps.cloud.tests.world import EVENING, HandClock
+from apps.cloud.tests.world import HandClock
 
 
 def lines(write, level: str = "info") -> list[dict[str, Any]]:
@@ -20,8 +20,8 @@ def lines(write, level: str = "info") -> list[dict[str, Any]]:
 
 
 def test_a_line_is_json_with_level_and_the_clocks_time() -> None:
-    (line,) = lines(lambda log: log.info("happened", device="a"))
-    assert line == {"event": "happened", "device": "a", "level": "info", "time": EVENING.isoformat(timespec="milliseconds")}
+    (line,) = lines(lambda log: log.info("happened", device_id="a"))
+    assert line == {"event": "happened", "device_id": "a", "level": "info", "timestamp": "2018-06-30T18:00:00.000000Z"}
 
 
 @pytest.mark.parametrize("text", ["a\nb", "\x1b[31mred", "\u202ereversed", "\0", "x\u2028y"])

@@ -44,7 +44,7 @@ def count(world: World, table) -> int:
 
 
 def published(world: World) -> list[str]:
-    return [line["schedule"] for line in world.lines("schedule_published")]
+    return [line["schedule_id"] for line in world.lines("schedule_published")]
 
 
 @pytest.mark.parametrize("url", ["sqlite", "postgresql"], indirect=True)
@@ -192,7 +192,7 @@ def test_a_device_that_cannot_now_is_asked_again_and_one_that_never_can_is_not(w
     assert world.states() == {"a_20180701_r1_p1": State.APPLIED, "b_20180701_r1_p1": State.DEAD}
     assert published(world).count("b_20180701_r1_p1") == 1
     (dead,) = [line for line in world.lines("delivery_changed") if line["after"] == "DEAD"]
-    assert (dead["level"], dead["device"]) == ("warning", "b")
+    assert (dead["level"], dead["device_id"]) == ("warning", "b")
     assert dead["reason"].startswith("limit.power")
     assert len(dead["trace_id"]) == 32
 
@@ -303,10 +303,10 @@ def test_every_kind_of_event_is_told(world: World) -> None:
     world.serve(world.all_are(State.APPLIED))
     world.hand.shown = EVENING + timedelta(hours=5, minutes=30)
     world.serve(lambda: len(world.lines("result_received")) >= 2)
-    assert {line["device"] for line in world.lines("device_announced")} == {"a", "b"}
-    assert {line["device"] for line in world.lines("schedule_not_applied")} == {"a", "b"}
+    assert {line["device_id"] for line in world.lines("device_announced")} == {"a", "b"}
+    assert {line["device_id"] for line in world.lines("schedule_not_applied")} == {"a", "b"}
     assert {line["slot"] for line in world.lines("result_received")} == {"2018-06-30T23:00:00+00:00"}
-    assert {line["time"][:16] for line in world.lines("result_received")} == {"2018-06-30T23:30"}
+    assert {line["timestamp"][:16] for line in world.lines("result_received")} == {"2018-06-30T23:30"}
 
 
 def test_stop_ends_a_service_in_another_thread_and_wake_makes_it_look() -> None:

@@ -24,7 +24,7 @@ def stream(noon):
 def test_a_line_is_one_json_object_with_the_devices_time(stream):
     structlog.get_logger().bind(device_id="max300-1").info("started", slots=3)
     assert json.loads(stream.getvalue()) == {
-        "timestamp": "2026-03-01T12:00:00Z",
+        "timestamp": "2026-03-01T12:00:00.000000Z",
         "device_id": "max300-1",
         "slots": 3,
         "event": "started",

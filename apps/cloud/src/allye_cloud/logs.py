@@ -1,4 +1,6 @@
-"""Structured logs: one JSON object a line, with device, schedule and trace ids wherever a line is about one.
+"""Structured logs: one JSON object a line, with ``device_id``, ``schedule_id`` and ``trace_id`` wherever a line is about one.
+
+Every line has ``timestamp`` (RFC 3339, UTC, microseconds), ``level`` and ``event``; the device agent names its keys alike.
 
 Text that a peer chose (reasons, topics) is made harmless before it is written: shortened, and without characters that could
 move a cursor, colour a terminal or forge a line.
@@ -7,6 +9,7 @@ move a cursor, colour a terminal or forge a line.
 from __future__ import annotations
 
 import sys
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 import structlog
@@ -16,6 +19,7 @@ from allye_protocol.events import AlarmRaised, DeliveryChanged, DeviceAnnounced,
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
+    from datetime import datetime
 
     from structlog.typing import FilteringBoundLogger, Processor
 
@@ -38,7 +42,7 @@ def logger_to(stream: TextIO | None, clock: Clock, level: str = "info") -> Filte
     """
     processors: list[Processor] = [
         structlog.processors.add_log_level,
-        _time_of(clock),
+        _timestamp_of(clock),
         structlog.processors.format_exc_info,
         _harmless,
         structlog.processors.JSONRenderer(),
@@ -59,8 +63,8 @@ def log_event(log: FilteringBoundLogger, event: CloudEvent) -> None:
             write = log.warning if event.after in _BAD_NEWS else log.info
             write(
                 "delivery_changed",
-                device=event.device_id,
-                schedule=event.schedule_id,
+                device_id=event.device_id,
+                schedule_id=event.schedule_id,
                 trace_id=event.trace_id,
                 before=event.before,
                 after=event.after,
@@ -69,10 +73,10 @@ def log_event(log: FilteringBoundLogger, event: CloudEvent) -> None:
         case ResultReceived(result=result):
             log.info(
                 "result_received",
-                device=result.device_id,
-                schedule=result.schedule_id,
+                device_id=result.device_id,
+                schedule_id=result.schedule_id,
                 trace_id=result.trace_id or "",
-                slot=result.interval.start.isoformat(),
+                slot=_instant(result.interval.start),
                 status=result.status,
                 actual_rate_kw=result.actual_rate_kw,
                 reason=result.error_reason or "",
@@ -80,16 +84,16 @@ def log_event(log: FilteringBoundLogger, event: CloudEvent) -> None:
         case AlarmRaised():
             log.warning(
                 "schedule_not_applied",
-                device=event.device_id,
-                schedule=event.schedule_id,
+                device_id=event.device_id,
+                schedule_id=event.schedule_id,
                 trace_id=event.trace_id,
                 state=event.state,
-                first_slot=event.first_slot.isoformat(),
+                first_slot=_instant(event.first_slot),
             )
         case DeviceAnnounced(hello=hello):
             log.info(
                 "device_announced",
-                device=hello.device_id,
+                device_id=hello.device_id,
                 versions=list(hello.versions),
                 model=hello.model,
                 firmware=hello.firmware,
@@ -99,12 +103,16 @@ def log_event(log: FilteringBoundLogger, event: CloudEvent) -> None:
             log.warning("message_refused", topic=event.topic, code=problem.code, reason=problem.message, path=problem.path)
 
 
-def _time_of(clock: Clock) -> Processor:
-    def add_time(_log: Any, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        line["time"] = clock.now().isoformat(timespec="milliseconds")
-        return line
+def _timestamp_of(clock: Clock) -> Processor:
+    def stamp(_log: Any, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+        return {"timestamp": _instant(clock.now(), "microseconds"), **line}
 
-    return add_time
+    return stamp
+
+
+def _instant(at: datetime, timespec: str = "auto") -> str:
+    """An instant in RFC 3339, UTC."""
+    return at.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
 def _harmless(_log: Any, _name: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

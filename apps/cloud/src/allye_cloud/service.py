@@ -174,14 +174,14 @@ class CloudService:
                     break
                 self._refused(dispatch.schedule_id, error.message, now)
             else:
-                self._log.debug("schedule_published", schedule=dispatch.schedule_id, topic=dispatch.frame.topic)
+                self._log.debug("schedule_published", schedule_id=dispatch.schedule_id, topic=dispatch.frame.topic)
 
     def _refused(self, schedule_id: str, reason: str, now: datetime) -> None:
-        self._log.error("publish_refused", schedule=schedule_id, reason=reason)
+        self._log.error("publish_refused", schedule_id=schedule_id, reason=reason)
         try:
             self._session.not_sent(schedule_id, now)
         except StoreError as error:  # it is sent again at its usual time; the others that were handed out still have to go
-            self._log.error("store_failed", code=error.code, reason=error.message, schedule=schedule_id)
+            self._log.error("store_failed", code=error.code, reason=error.message, schedule_id=schedule_id)
 
     def _tell(self, events: Sequence[CloudEvent]) -> None:
         for event in events:

@@ -1,4 +1,6 @@
-"""Log lines: one JSON object each, with the device, and the schedule and trace wherever there is one.
+"""Log lines: one JSON object each, with ``device_id``, and ``schedule_id`` and ``trace_id`` wherever there is one.
+
+Every line has ``timestamp`` (RFC 3339, UTC, microseconds), ``level`` and ``event``; the cloud service names its keys alike.
 
 What peers wrote (ids, reasons, topics) goes through here before anybody reads it: it cannot forge a line, move a terminal's
 cursor or fill a disk.
@@ -44,7 +46,7 @@ def configure(stream: TextIO, now: Callable[[], datetime]) -> None:
     """
 
     def stamp(_logger: object, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-        return {"timestamp": instant(now()), **line}
+        return {"timestamp": instant(now(), "microseconds"), **line}
 
     structlog.configure(
         processors=[
@@ -98,9 +100,12 @@ def _told(event: DeviceEvent) -> tuple[str, dict[str, object], Problem | None]:
             return "default_control", {"since": instant(event.since)}, None
 
 
-def instant(at: datetime) -> str:
-    """An instant in RFC 3339, UTC."""
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+def instant(at: datetime, timespec: str = "auto") -> str:
+    """An instant in RFC 3339, UTC.
+
+    :param timespec: how finely, as in :meth:`datetime.datetime.isoformat`.
+    """
+    return at.astimezone(UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
 def printable(text: str) -> str:
