@@ -275,7 +275,7 @@ def test_the_cloud_has_of_every_slot_what_the_device_has(world: World) -> None:
 
 
 def test_no_result_is_taken_in_twice(world: World) -> None:
-    taken = Counter((line["device"], line["slot"]) for line in world.cloud.lines("result_received"))
+    taken = Counter((line["device_id"], line["slot"]) for line in world.cloud.lines("result_received"))
     assert max(taken.values()) == 1
 
 
