@@ -360,6 +360,30 @@ def test_a_slot_begins_ends_and_is_reported_once(session: DeviceSession, store: 
     assert session.next_deadline(END + SLOT) is None
 
 
+def test_a_plan_that_comes_in_mid_slot_asks_for_a_tick_at_once(session: DeviceSession) -> None:
+    """The one who follows the deadlines and nothing else begins it now, not at the slot's end."""
+    now = NOON + timedelta(minutes=5)
+    session.tick(now, Reading(0.0))
+    for name, minutes in (("plan-a", -1), ("plan-b", 0)):
+        apply(session, schedule(name, generated_at=now + timedelta(minutes=minutes)), now=now)
+        assert session.next_deadline(now) == now
+        (started,) = session.tick(now, Reading(0.0))
+        assert isinstance(started, SlotStarted)
+        assert started.slot.schedule_id == name
+        assert session.next_deadline(now) == END
+
+
+def test_a_session_built_in_mid_slot_asks_for_its_first_tick_at_once(session: DeviceSession, store: DeviceStore) -> None:
+    apply(session, schedule())
+    now = NOON + timedelta(minutes=5)
+    again = session_over(store)
+    assert again.next_deadline(now) == now
+    again.tick(now, None, clock_trusted=False)
+    assert again.next_deadline(now) is None
+    again.tick(now, None)
+    assert again.next_deadline(now) == END
+
+
 def test_a_restart_in_mid_slot_goes_on_with_the_slot(session: DeviceSession, store: DeviceStore) -> None:
     apply(session, schedule())
     for minute in range(10):

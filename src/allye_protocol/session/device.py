@@ -222,9 +222,7 @@ class DeviceSession:
         to_prune = self._pruned_at is None or not timedelta(0) <= now - self._pruned_at < PRUNE_INTERVAL
         with self._store.transaction():
             ended: list[DeviceEvent] = [self._end(slot, now, reading) for slot in self._store.unreported(now)]
-            current = self._store.slot_at(now)
-            if current is not None and current.reported:
-                current = None
+            current = self._open_slot_at(now)
             if current is not None and reading is not None:
                 current = read_meter(current, now, reading.meter_wh, self._config.hold, reading.trouble)
                 self._store.put_slots([current])
@@ -233,6 +231,11 @@ class DeviceSession:
         if to_prune:
             self._pruned_at = now
         return ended + self._turn_to(current, now)
+
+    def _open_slot_at(self, now: datetime) -> PlannedSlot | None:
+        """The slot to be executed at ``now``: one that was reported is over, whatever a clock that was set back says."""
+        slot = self._store.slot_at(now)
+        return None if slot is None or slot.reported else slot
 
     def _end(self, slot: PlannedSlot, now: datetime, reading: Reading | None) -> SlotEnded:
         if slot.started_at is not None and reading is not None and now - slot.end <= MAX_READING_DELAY:
@@ -246,7 +249,7 @@ class DeviceSession:
 
     def _turn_to(self, slot: PlannedSlot | None, now: datetime) -> list[DeviceEvent]:
         """What changes for the battery when ``slot`` is the one in force."""
-        running = None if slot is None else (slot.start, slot.schedule_id)
+        running = _run_of(slot)
         if slot is not None and running != self._running:
             self._running, self._idle = running, False
             return [SlotStarted(slot=slot)]
@@ -262,7 +265,9 @@ class DeviceSession:
         if self._clock_trusted:
             if self._store.unreported(now):
                 return now
-            slot, following = self._store.slot_at(now), self._store.next_slot(now)
+            slot, following = self._open_slot_at(now), self._store.next_slot(now)
+            if _run_of(slot) != self._running:
+                return now  # a plan that came in mid-slot, or a clock that was set: no tick has turned to it yet
             instants += [None if slot is None else slot.end, None if following is None else following.start]
         return min((instant for instant in instants if instant is not None), default=None)
 
@@ -348,3 +353,8 @@ class DeviceSession:
             content_type=DEFAULT_CONTENT_TYPE,
             user_properties=trace.user_properties() if trace is not None else (),
         )
+
+
+def _run_of(slot: PlannedSlot | None) -> tuple[datetime, str] | None:
+    """What tells one execution of a slot from the next: a newer schedule's setpoint for the same slot is another one."""
+    return None if slot is None else (slot.start, slot.schedule_id)
