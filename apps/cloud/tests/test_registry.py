@@ -53,8 +53,8 @@ def test_json_says_the_same_as_toml(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "key", "what"),
     [
-        pytest.param("[devices.a]\ncapcity_wh = 1", "devices.a.capcity_wh", "is not a known key", id="unknown key"),
-        pytest.param("[device.a]", "device", "is not a known key", id="unknown section"),
+        pytest.param("[devices.a]\ncapcity_wh = 1", "devices.a.capcity_wh", "is not known", id="unknown key"),
+        pytest.param("[device.a]", "device", "is not known", id="unknown section"),
         pytest.param("[devices.'a b']", "devices.a b", "device id", id="bad id"),
         pytest.param("[devices]\na = 1", "devices.a", "is int, not a table", id="not a table"),
         pytest.param("[devices.a]\ncapacity_wh = -1", "devices.a.capacity_wh", "Expected `int` >= 0", id="negative"),

@@ -13,7 +13,7 @@
     unit = "p/kWh"
     zone = "Europe/London"
 
-1. Every key has an environment variable: ``broker.host`` is ``ALLYE_CLOUD_BROKER_HOST``. ``ALLYE_CLOUD_CONFIG`` names the file.
+1. Every key has an environment variable: ``ALLYE_CLOUD_BROKER__HOST`` is ``broker.host``; ``ALLYE_CLOUD_CONFIG`` names the file.
 2. A key or variable that is not known is an error: a misspelt limit would otherwise be no limit.
 3. Paths in the file are relative to the file, paths in the environment to the working directory.
 """
@@ -29,12 +29,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import msgspec
 
+from allye_cloud.database import parse_url
 from allye_cloud.errors import CloudError
 from allye_cloud.prices import PriceUnit
 from allye_protocol import topics
 from allye_protocol.clock import ScaledClock, SystemClock
 from allye_protocol.delivery import RetryPolicy
-from allye_protocol.errors import TopicError
+from allye_protocol.errors import StoreError, TopicError
 from allye_protocol.session import CloudConfig
 from allye_protocol.transport.options import MqttOptions, tls_context
 
@@ -88,7 +89,7 @@ class ConfigError(CloudError):
         return f"{where}: {self.what}; {self.remedy}"
 
 
-class _Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class _Section(msgspec.Struct, frozen=True, kw_only=True):
     pass
 
 
@@ -270,6 +271,12 @@ def load(path: Path | None, environment: Mapping[str, str] = MappingProxyType(os
         path = Path(environment[FILE_VARIABLE])
     source = "configuration" if path is None else str(path)
     content = {} if path is None else _file(path)
+    for section, table in content.items():
+        kind = _field(source, "", Config, section).type
+        if not isinstance(table, dict):
+            raise ConfigError(source, section, "must be a table", f"write it as [{section}]")
+        for key in table:
+            _field(source, section, kind, key)
     try:
         from_file = msgspec.convert(content, Config)
     except msgspec.ValidationError as error:
@@ -295,22 +302,27 @@ def _file(path: Path) -> dict[str, Any]:
 
 
 def _with_environment(config: Config, environment: Mapping[str, str]) -> Config:
-    fields = {
-        f"{PREFIX}{section}_{field.name}".upper(): (section, field)
-        for section in Config.__struct_fields__
-        for field in msgspec.structs.fields(getattr(config, section))
-    }
     for name in sorted(name for name in environment if name.startswith(PREFIX) and name != FILE_VARIABLE):
-        if name not in fields:
-            raise ConfigError(name, "", "is not a known variable", f"use one of {FILE_VARIABLE}, {', '.join(sorted(fields))}")
-        section, field = fields[name]
+        section, _, key = name.removeprefix(PREFIX).lower().partition("__")
+        kind = _field(name, "", Config, section).type
+        if not key:
+            raise ConfigError(name, section, "must be a table", f"set {name}__KEY for a key of it")
+        field = _field(name, section, kind, key)
         try:
             value = msgspec.convert(environment[name], field.type, strict=False)
         except msgspec.ValidationError as error:
-            raise ConfigError(name, "", str(error), f"it stands for {section}.{field.name}") from None
+            raise ConfigError(name, f"{section}.{key}", str(error), "correct it, or remove it to have the default") from None
         changed = msgspec.structs.replace(getattr(config, section), **{field.name: value})
         config = msgspec.structs.replace(config, **{section: changed})
     return config
+
+
+def _field(source: str, section: str, kind: type[_Section], key: str) -> msgspec.structs.FieldInfo:
+    """The field that a key of a section stands for; without a section, the section that it names."""
+    fields = {field.name: field for field in msgspec.structs.fields(kind)}
+    if key not in fields:
+        raise ConfigError(source, f"{section}.{key}" if section else key, "is not known", f"known: {', '.join(fields)}")
+    return fields[key]
 
 
 def _invalid(source: str, error: msgspec.ValidationError) -> ConfigError:
@@ -328,6 +340,10 @@ def _check(source: str, config: Config) -> None:
         raise ConfigError(source, "clock", "has figures for a scaled clock", 'set kind = "scaled", or remove them')
     if not config.broker.tls and (config.broker.cafile or config.broker.certfile or config.broker.keyfile):
         raise ConfigError(source, "broker.tls", "is off, but there are TLS files", "set tls = true, or remove the files")
+    try:
+        parse_url(config.store.url)
+    except StoreError as error:
+        raise ConfigError(source, "store.url", "cannot be used", error.message) from None
     try:
         topics.cloud_filters(config.topics.root, config.topics.group)
     except TopicError as error:

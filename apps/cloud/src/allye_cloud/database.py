@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL, Connection, Engine, Executable, Row, Table
 
-__all__ = ["Database"]
+__all__ = ["Database", "parse_url"]
 
 BUSY_TIMEOUT_S: Final = 30.0
 """How long to wait for another process that is writing."""
@@ -48,7 +48,7 @@ class Database:
     """
 
     def __init__(self, url: str) -> None:
-        self._url: Final = _parsed(url)
+        self._url: Final = parse_url(url)
         self._engine: Final = self._made()
         self._local = threading.local()
         self._lock: Final = threading.Lock()
@@ -188,7 +188,11 @@ class Database:
         return StoreError(ErrorCode.STORE_FAILED, f"cannot use {self.name}: {said}")
 
 
-def _parsed(url: str) -> URL:
+def parse_url(url: str) -> URL:
+    """Which database a URL names.
+
+    :raises StoreError: ``store.failed`` for one that can be none of this app's.
+    """
     try:
         parsed = make_url(url)
         parsed = parsed.set(drivername=_DRIVERS.get(parsed.drivername, parsed.drivername))

@@ -114,7 +114,7 @@ def _check_keys(path: Path, section: str, table: dict[str, Any], known: frozense
     for key in table:
         if key not in known:
             where = f"{section}.{key}" if section else key
-            raise RegistryError(str(path), where, "is not a known key", f"use one of {', '.join(sorted(known))}")
+            raise RegistryError(str(path), where, "is not known", f"known: {', '.join(sorted(known))}")
 
 
 def _device(path: Path, name: str, table: object, defaults: dict[str, Any]) -> Device:
