@@ -92,7 +92,7 @@ def test_the_environment_can_name_the_file(file):
 
 
 MISTAKES = {
-    "unknown key": ('host = "broker.example"', 'hots = "x"', "broker.hots", "is not known"),
+    "unknown key": ('host = "broker.example"', 'hots = "x"', "broker.hots", "is not known; known: host, port, "),
     "unknown table": ("[store]", "[stores]", "stores", "is not known"),
     "missing capacity": ("capacity_wh = 300000", "", "battery.capacity_wh", "is missing; add it"),
     "missing charge": ("max_charge_w = 150000", "", "battery.max_charge_w", "ALLYE_DEVICE_BATTERY__MAX_CHARGE_W"),
@@ -102,8 +102,8 @@ MISTAKES = {
     "text for a number": ("capacity_wh = 300000", 'capacity_wh = "300000"', "battery.capacity_wh", "Expected `int`"),
     "negative power": ("max_charge_w = 150000", "max_charge_w = -1", "battery.max_charge_w", ">= 0"),
     "truth for a number": ("max_charge_w = 150000", "max_charge_w = true", "battery.max_charge_w", "Expected `int`"),
-    "bad id": ('"max300-1"', '"max300/1"', "", "a device id is"),
-    "bad root": ("device_id =", 'root = "dev/+"\ndevice_id =', "", "+"),
+    "bad id": ('"max300-1"', '"max300/1"', "device_id", "a device id is"),
+    "bad root": ("device_id =", 'root = "dev/+"\ndevice_id =', "root", "+"),
     "port": ('host = "broker.example"', 'host = "b"\nport = 0', "broker.port", ">= 1"),
     "protocol": ('host = "broker.example"', 'host = "b"\nprotocol = "4"', "broker.protocol", "Invalid enum value '4'"),
     "value for a table": ('[store]\npath = "device.db"', '[[store]]\npath = "device.db"', "store", "must be a table"),
@@ -141,6 +141,18 @@ def test_a_mistake_in_the_environment_names_the_variable(file, variable, value, 
         load_config(file, {variable: value})
     assert caught.value.where == variable
     assert words in str(caught.value)
+
+
+def test_no_configuration_at_all_says_how_to_give_one():
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, {"HOME": "/root"})
+    assert str(caught.value) == "there is no configuration; give --config FILE, or name the file in ALLYE_DEVICE_CONFIG"
+
+
+def test_an_environment_that_is_not_enough_says_that_no_file_was_given():
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, {"ALLYE_DEVICE_DEVICE_ID": "max300-1"})
+    assert (caught.value.where, caught.value.key) == ("environment (no --config FILE, no ALLYE_DEVICE_CONFIG)", "battery")
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -69,7 +70,22 @@ def test_status_is_text_or_one_json_document(file, tmp_path, capsys):
 
 def test_status_of_a_device_that_never_ran_is_1(file, capsys):
     assert main(["--config", str(file), "status"]) == 1
-    assert "store.failed" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"store.failed: there is no store {file.parent / 'device.db'} yet: 'allye-device run' makes it" in told
+
+
+@pytest.mark.parametrize("command", ["run", "status"])
+def test_a_folder_that_is_not_there_is_2_and_named(file, tmp_path, capsys, command):
+    file.write_text(CONFIG.format(driver="simulator", path=tmp_path / "var" / "device.db"))
+    assert main(["--config", str(file), command]) == 2
+    assert f"store.path: there is no folder {tmp_path / 'var'}; make it" in capsys.readouterr().err
+
+
+def test_without_a_configuration_it_says_how_to_give_one(monkeypatch, capsys):
+    for name in [name for name in os.environ if name.startswith("ALLYE_DEVICE_")]:
+        monkeypatch.delenv(name)
+    assert main(["run"]) == 2
+    assert "give --config FILE, or name the file in ALLYE_DEVICE_CONFIG" in capsys.readouterr().err
 
 
 def test_drivers_are_listed_without_a_configuration(capsys):

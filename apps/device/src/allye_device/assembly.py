@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from allye_device.agent import Agent
-from allye_device.config import ConfigError
+from allye_device.config import ConfigError, store_file
 from allye_device.timekeeping import Timekeeper
 from allye_max300 import open_driver
 from allye_protocol.clock import ScaledClock, SystemClock
@@ -33,7 +33,7 @@ def assembled(config: AgentConfig, clock: Clock) -> Iterator[Agent]:
     :raises DriverError: a battery that does not answer.
     :raises StoreError: a store that cannot be opened.
     """
-    path, trust = Path(config.store.path), config.trust
+    path, trust = store_file(config), config.trust
     transport = transport_of(config.device_id, config.broker)
     with ExitStack() as at_end:
         store = SqliteStore(path)

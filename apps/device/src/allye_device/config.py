@@ -34,6 +34,7 @@ __all__ = [
     "TlsConfig",
     "TrustConfig",
     "load_config",
+    "store_file",
 ]
 
 PREFIX: Final = "ALLYE_DEVICE_"
@@ -60,6 +61,14 @@ class ConfigError(Exception):
 
     def __str__(self) -> str:
         return ": ".join(part for part in (self.where, self.key, self.what) if part)
+
+
+class _KeyError(ValueError):
+    """A value that makes no sense, and the key in its table that has it."""
+
+    def __init__(self, key: str, what: str) -> None:
+        super().__init__(what)
+        self.key: Final = key
 
 
 class BatteryConfig(Struct, frozen=True, kw_only=True):
@@ -199,9 +208,13 @@ class AgentConfig(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         try:
-            topics.build(device_id(self.device_id), topics.Channel.SCHEDULE, self.root)
+            name = device_id(self.device_id)
         except AllyeError as error:
-            raise ValueError(error.message) from error
+            raise _KeyError("device_id", error.message) from error
+        try:
+            topics.build(name, topics.Channel.SCHEDULE, self.root)
+        except AllyeError as error:
+            raise _KeyError("root", error.message) from error
 
 
 class _Text(NamedTuple):
@@ -220,12 +233,26 @@ def load_config(file: Path | None, environ: Mapping[str, str]) -> AgentConfig:
     """
     if file is None and environ.get(FILE_VARIABLE):
         file = Path(environ[FILE_VARIABLE])
-    where = "environment" if file is None else str(file)
+    where = f"environment (no --config FILE, no {FILE_VARIABLE})" if file is None else str(file)
     table = {} if file is None else _read(file)
     for variable in sorted(environ):
         if variable.startswith(PREFIX) and variable != FILE_VARIABLE:
             _overlay(table, _Text(variable, environ[variable]))
+    if file is None and not table:
+        raise ConfigError("", "", f"there is no configuration; give --config FILE, or name the file in {FILE_VARIABLE}")
     return _struct(AgentConfig, table, where, "")
+
+
+def store_file(config: AgentConfig) -> Path:
+    """The file of the store. It need not be there; its folder must.
+
+    :raises ConfigError: for a folder that is not there.
+    """
+    path = Path(config.store.path)
+    if not path.parent.is_dir():
+        what = f"there is no folder {path.parent.absolute()}; make it, or name a file in another"
+        raise ConfigError(f"device {config.device_id}", "store.path", what)
+    return path
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -252,7 +279,7 @@ def _struct(kind: type[_Struct], table: object, where: str, path: str) -> _Struc
     fields = {field.name: field for field in msgspec.structs.fields(kind)}
     for name, value in table.items():
         if name not in fields:
-            _wrong(value, where, _join(path, name), f"is not known; remove it, or write one of {', '.join(fields)}")
+            _wrong(value, where, _join(path, name), f"is not known; known: {', '.join(fields)}")
     missing = [name for name, field in fields.items() if field.required and name not in table]
     if missing:
         key = _join(path, missing[0])
@@ -261,6 +288,8 @@ def _struct(kind: type[_Struct], table: object, where: str, path: str) -> _Struc
     values = {name: _value(fields[name].type, value, where, _join(path, name)) for name, value in table.items()}
     try:
         return kind(**values)
+    except _KeyError as error:
+        raise ConfigError(where, _join(path, error.key), str(error)) from error
     except ValueError as error:
         raise ConfigError(where, path, str(error)) from error
 

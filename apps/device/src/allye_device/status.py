@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
+from allye_device.config import store_file
 from allye_device.logs import instant, printable
+from allye_protocol.errors import ErrorCode, StoreError
 from allye_protocol.execution import judge
 from allye_protocol.store.sqlite import SqliteStore
 
@@ -77,9 +78,14 @@ def status_of(config: AgentConfig, now: datetime) -> Status:
     """Read a device's store. Nothing is written, and the agent is not disturbed.
 
     :param now: the device's time.
+    :raises ConfigError: the store's folder is not there.
     :raises StoreError: ``store.failed`` where there is no store, ``store.corrupt`` for a damaged one.
     """
-    store = SqliteStore(Path(config.store.path), read_only=True)
+    path = store_file(config)
+    if not path.exists():
+        message = f"there is no store {path.absolute()} yet: 'allye-device run' makes it; or correct path in [store]"
+        raise StoreError(ErrorCode.STORE_FAILED, message)
+    store = SqliteStore(path, read_only=True)
     try:
         rated_w = max(config.battery.max_charge_w, config.battery.max_discharge_w)
         rejected = [
