@@ -226,9 +226,9 @@ def test_a_clock_that_is_not_trusted_is_compared_with_nothing(row: ErrorCode) ->
     assert outcome(case(**HITS[row], clock_trusted=False)) == ErrorCode.DEVICE_CLOCK_UNTRUSTED
 
 
-def test_only_an_untrusted_clock_is_worth_a_retry() -> None:
+def test_only_what_is_about_a_clock_that_may_be_wrong_is_worth_a_retry() -> None:
     retryable = {rule.code for rule in TABLE if rule.code is not None and rule.code.retryable}
-    assert retryable == {ErrorCode.DEVICE_CLOCK_UNTRUSTED}
+    assert retryable == {ErrorCode.DEVICE_CLOCK_UNTRUSTED, ErrorCode.ORDER_IN_FUTURE}
 
 
 ENTRIES = st.tuples(st.sampled_from(EntryState), st.sampled_from([OTHER, None]))

@@ -150,7 +150,6 @@ LOW = Policy(max_charge_w=1, max_discharge_w=1)
 @pytest.mark.parametrize(
     ("arriving", "now", "policy", "code"),
     [
-        (schedule(generated_at=NOW + timedelta(minutes=6)), NOW, POLICY, ErrorCode.ORDER_IN_FUTURE),
         (schedule(start=NOW + timedelta(days=9)), NOW, POLICY, ErrorCode.TIME_TOO_FAR),
         (schedule(), NOON + timedelta(hours=1), POLICY, ErrorCode.TIME_EXPIRED),
         (schedule(), NOW, LOW, ErrorCode.LIMIT_POWER),
@@ -178,6 +177,17 @@ def test_a_refusal_that_a_retry_can_mend_leaves_nothing(store: MemoryStore) -> N
     assert refused.answer.error_reason.startswith("device.clock_untrusted")
     assert contents(store, ["plan-a"]) == contents(MemoryStore(), ["plan-a"])
     assert admit(store, schedule()).decision.verdict is Verdict.ADMIT
+
+
+def test_what_a_wrong_clock_refused_is_admitted_when_the_clock_is_right(store: MemoryStore) -> None:
+    """A device ten minutes behind that believes its clock must not lose the plan for good."""
+    behind = NOW - timedelta(minutes=10)
+    refused = admit(store, schedule(generated_at=NOW), behind)
+    assert refused.decision.problem is not None
+    assert refused.decision.problem.code is ErrorCode.ORDER_IN_FUTURE
+    assert contents(store, ["plan-a"]) == contents(MemoryStore(), ["plan-a"])
+    assert admit(store, schedule("plan-b", generated_at=NOW - timedelta(minutes=6)), behind).decision.verdict is Verdict.ADMIT
+    assert admit(store, schedule(generated_at=NOW), NOW).decision.verdict is Verdict.ADMIT
 
 
 def test_what_is_stale_leaves_nothing_as_it_stays_stale(store: MemoryStore) -> None:

@@ -6,6 +6,8 @@
    gets its APPLIED; who may order the device comes before what the device can do.
 3. A rule that compares with the clock does not hit while the clock is not trusted. Such a schedule is refused with
    ``device.clock_untrusted``, which the cloud tries again.
+   One that seems to come from the future is refused as ``order.in_future`` and tried again too: one of two clocks is wrong, and
+   this device cannot know whose.
 4. A setpoint beyond the device's own limit refuses the whole plan. Nothing is clamped.
 5. The size, the encoding, the version and the address are checked before, where the bytes are
    (:mod:`allye_protocol.codec`, :mod:`allye_protocol.session.device`).
@@ -131,7 +133,7 @@ def _in_future(case: Case) -> Problem | None:
         return None
     return Problem(
         code=ErrorCode.ORDER_IN_FUTURE,
-        message=f"generated {ahead} ahead of {_z(case.now)} here; at most {case.policy.max_skew}: check the sender's clock",
+        message=f"generated {ahead} ahead of {_z(case.now)} here; at most {case.policy.max_skew}: check both clocks",
         path="/generated_at",
         details={"ahead_s": ahead.total_seconds(), "limit_s": case.policy.max_skew.total_seconds()},
     )

@@ -2,7 +2,8 @@
 
 1. A code is ``class.name``. The registry is closed and only grows: a released code keeps its meaning for ever, the wording
    of a message does not.
-2. The code's class decides whether trying the same thing again can help (``retryable``).
+2. The code's class gives the default for whether trying the same thing again can help (``retryable``); a code that differs from
+   its class is named in one table.
 3. Every exception of this library is an :class:`AllyeError`, carries one code, and only a code of the classes that its type
    declares. Every code can be carried by some type; a test proves both directions.
 
@@ -57,7 +58,7 @@ class ErrorClass(StrEnum):
 
     @property
     def retryable(self) -> bool:
-        """Whether the same message, sent again later, may succeed."""
+        """Whether the same message, sent again later, may succeed, unless a code says otherwise."""
         return self in _RETRYABLE
 
 
@@ -136,8 +137,16 @@ class ErrorCode(StrEnum):
 
     @property
     def retryable(self) -> bool:
-        """Whether the same message, sent again later, may succeed (the default of its class)."""
-        return self.error_class.retryable
+        """Whether the same message, sent again later, may succeed: the default of its class, but for the few that differ."""
+        return _DIFFERS_FROM_ITS_CLASS.get(self, self.error_class.retryable)
+
+
+_DIFFERS_FROM_ITS_CLASS: Final = MappingProxyType(
+    {
+        # Two clocks disagree, and the receiver cannot know whose is wrong: the message is right as soon as both are.
+        ErrorCode.ORDER_IN_FUTURE: True,
+    }
+)
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,9 +3,9 @@
 1. Two phases. :meth:`Ledger.admit` remembers the schedule and the answer RECEIVED in one transaction; :meth:`Ledger.settle`
    remembers how it ended. A crash in between leaves an entry that :meth:`Ledger.resume` hands out again.
 2. A repetition gets the last answer again, unchanged, and has no other effect.
-3. A failure that a retry can mend (by the class of its code) leaves the id open: the next delivery is admitted again. Any other
-   failure is final for the id, a refusal too: what was refused as too far ahead or beyond a limit is not taken up when the time
-   or the limit has changed, because the cloud has given it up. A stale id needs no remembering, as it stays stale.
+3. A failure that a retry can mend (by its code) leaves the id open: the next delivery is admitted again. Any other failure is
+   final for the id, a refusal too: what was refused as too far ahead or beyond a limit is not taken up when the time or the
+   limit has changed, because the cloud has given it up. A stale id needs no remembering, as it stays stale.
 4. An application that was begun three times and never settled has killed the process three times: it is quarantined.
 5. The ledger is bounded: ids are forgotten ``policy.retention`` after their horizon's end, and no horizon begins further ahead
    than ``policy.max_ahead``. The high-water mark is kept for ever, so what was forgotten is stale, not new.

@@ -134,7 +134,6 @@ def test_a_repetition_is_answered_as_before_and_changes_nothing(session: DeviceS
     [
         (schedule(start=NOW - timedelta(hours=3)), ErrorCode.TIME_EXPIRED),
         (schedule(start=NOW + timedelta(days=9)), ErrorCode.TIME_TOO_FAR),
-        (schedule(generated_at=NOW + timedelta(minutes=6)), ErrorCode.ORDER_IN_FUTURE),
         (schedule(rates_kw=(0.0, 150.1)), ErrorCode.LIMIT_POWER),
         (schedule(rates_kw=(-150.1,)), ErrorCode.LIMIT_POWER),
     ],
@@ -157,6 +156,17 @@ def test_without_trusted_time_a_schedule_is_to_be_tried_again(session: DeviceSes
     assert isinstance(refused, ScheduleRefused)
     assert refused.problem.code is ErrorCode.DEVICE_CLOCK_UNTRUSTED
     assert kinds(session.receive(frame_of(schedule()), NOW)) == [ScheduleAdmitted]
+
+
+def test_a_schedule_from_the_future_is_to_be_tried_again(session: DeviceSession, store: DeviceStore) -> None:
+    arriving = frame_of(schedule(generated_at=NOW))
+    (refused,) = session.receive(arriving, NOW - timedelta(minutes=10))
+    assert isinstance(refused, ScheduleRefused)
+    assert refused.problem.code is ErrorCode.ORDER_IN_FUTURE
+    code = code_of_reason(sent(store)[0].error_reason)
+    assert code is not None
+    assert code.retryable
+    assert kinds(session.receive(arriving, NOW)) == [ScheduleAdmitted]
 
 
 def unreadable(payload: bytes, **changes: Any) -> Frame:
