@@ -92,7 +92,40 @@ def test_plan_of_one_device_shows_its_half_hours(here: Here) -> None:
 
 def test_a_dry_run_keeps_nothing(here: Here) -> None:
     assert here.run("plan", "--day", DAY, "--dry-run")[0] == 0
-    assert here.run("status")[0] == 1
+    assert not (here.folder / "cloud.db").exists()
+    here.run("plan", "--day", "2018-06-30")
+    assert here.run("plan", "--day", DAY, "--dry-run")[0] == 0
+    assert here.json("status")["day"] == "2018-06-30"
+
+
+@pytest.mark.parametrize("arguments", [["status"], ["publish", "--day", "2018-07-01"]])
+def test_a_database_that_is_not_there_is_named_and_not_made(here: Here, arguments: list[str]) -> None:
+    code, out, err = here.run(*arguments)
+    assert (code, out) == (1, "")
+    assert f"there is no database {here.folder}/cloud.db yet: make it with 'allye-cloud plan'" in err
+    assert not (here.folder / "cloud.db").exists()
+
+
+@pytest.mark.parametrize("arguments", [["plan", "--day", "2018-07-01"], ["serve"], ["status"]])
+def test_a_folder_of_the_database_that_is_not_there_is_wrong_configuration(here: Here, arguments: list[str]) -> None:
+    here.config.write_text(here.config.read_text().replace("/cloud.db", "/var/cloud.db"))
+    code, out, err = here.run(*arguments)
+    assert (code, out) == (2, "")
+    assert f"store.url: there is no folder {here.folder}/var; make it" in err
+
+
+def test_a_database_of_another_kind_is_wrong_configuration(here: Here) -> None:
+    here.config.write_text("[store]\nurl = 'mysql://db/allye'")
+    code, _, err = here.run("status")
+    assert code == 2
+    assert "store.url: cannot be used; a database is given as sqlite:///FILE" in err
+
+
+def test_one_of_a_thing_is_not_several(here: Here) -> None:
+    here.run("plan", "--day", DAY, "--device", "a")
+    _, out, _ = here.run("publish", "--day", DAY)
+    assert "1 device: 1 submitted" in out
+    assert "1 schedule: 1 PENDING" in out
 
 
 def test_a_plan_begins_where_the_day_before_ends(here: Here) -> None:
@@ -204,11 +237,12 @@ def test_serve_ends_well_on_a_signal(here: Here, fleet: World, number: signal.Si
         (["plan", "--day", "2018-07-01", "--prices", "none.csv"], 1, "none.csv"),
         (["plan", "--day", "2018-07-01", "--device", "x"], 1, "no device 'x'"),
         (["publish", "--day", "2018-07-01"], 1, "allye-cloud plan"),
-        (["status"], 1, "allye-cloud plan"),
+        (["status", "--day", "2018-07-01"], 1, "allye-cloud plan"),
         (["status", "--day", "2018-07-01", "--device", "x"], 1, "device x"),
     ],
 )
 def test_bad_input_is_said_in_one_line(here: Here, arguments: list[str], code: int, words: str) -> None:
+    here.run("plan", "--day", "2018-06-30", "--no-yardsticks")
     found, out, err = here.run(*arguments)
     assert (found, out) == (code, "")
     assert words in err

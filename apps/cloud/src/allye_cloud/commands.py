@@ -19,12 +19,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from allye_cloud import prices, registry
 from allye_cloud.books import Books
-from allye_cloud.database import Database
+from allye_cloud.config import ConfigError
+from allye_cloud.database import Database, file_of
 from allye_cloud.days import zone_named
 from allye_cloud.errors import CloudError
 from allye_cloud.logs import logger_to
 from allye_cloud.schedules import Outcome, submit_plans
-from allye_cloud.screens import day_table, plans_table, slots_table, status_screen
+from allye_cloud.screens import counted, day_table, plans_table, slots_table, status_screen
 from allye_cloud.service import CloudService
 from allye_cloud.status import day_status, slot_lines, states_of
 from allye_cloud.store import SqlCloudStore
@@ -35,6 +36,7 @@ from allye_protocol.transport.paho import PahoTransport
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from allye_cloud.books import DayPlan
     from allye_cloud.config import Config
     from allye_cloud.registry import Device
 
@@ -62,12 +64,14 @@ def plan(
 
     fleet = _fleet(config, device)
     series = _prices(config, prices_path)
-    with closing(Database(config.store.url)) as database:
-        books = Books(database)
-        before = {made.device_id: made for made in books.plans(day - timedelta(days=1))}
-        made = plan_day(fleet, series, day, before, yardsticks=yardsticks)
-        if not dry_run:
-            books.put_plans(made)
+    before: dict[str, DayPlan] = {}
+    if _missing_file(config) is None:
+        with closing(Database(config.store.url)) as database:
+            before = {made.device_id: made for made in Books(database).plans(day - timedelta(days=1))}
+    made = plan_day(fleet, series, day, before, yardsticks=yardsticks)
+    if not dry_run:
+        with closing(Database(config.store.url)) as database:
+            Books(database).put_plans(made)
     if as_json:
         _write_json(made)
     else:
@@ -80,7 +84,7 @@ def publish(
 ) -> int:
     """Submit a day's plans; with ``wait``, deliver them and stay until every schedule is settled."""
     clock = config.make_clock()
-    with closing(Database(config.store.url)) as database:
+    with closing(_existing(config)) as database:
         store, books = SqlCloudStore(database), Books(database)
         session = _session(config, store)
         plans = books.plans(day, device)
@@ -100,8 +104,8 @@ def publish(
         _write_json({"day": day, "devices": outcomes, "schedules": reached})
     else:
         console = _console()
-        console.print(f"{len(done)} devices: {_counted(outcomes)}")
-        console.print(f"{len(ids)} schedules: {_counted(reached) or 'nothing is left of the day'}")
+        console.print(f"{counted(len(done), 'device')}: {_counted(outcomes)}")
+        console.print(f"{counted(len(ids), 'schedule')}: {_counted(reached) or 'nothing is left of the day'}")
         if ids and not wait:
             console.print("a running 'allye-cloud serve' sends them; 'publish --wait' sends them itself")
     if outcomes[Outcome.OVER]:
@@ -112,6 +116,7 @@ def publish(
 def serve(config: Config) -> int:
     """Deliver what is submitted and take in what devices answer, until SIGTERM or Ctrl-C."""
     clock = config.make_clock()
+    _missing_file(config)  # is made; its folder is not
     with closing(Database(config.store.url)) as database:
         session = _session(config, SqlCloudStore(database))
         transport = PahoTransport(config.mqtt_options())
@@ -125,7 +130,7 @@ def serve(config: Config) -> int:
 def status(config: Config, day: date | None, *, device: str | None, as_json: bool) -> int:
     """Show how a day stands; by default the last one that is planned."""
     now = config.make_clock().now()
-    with closing(Database(config.store.url)) as database:
+    with closing(_existing(config)) as database:
         books = Books(database)
         day = day or books.latest_day()
         plans = [] if day is None else books.plans(day, device)
@@ -168,6 +173,29 @@ def _deliver(service: CloudService, database: Database, day: date, ids: Sequence
 
 def _session(config: Config, store: SqlCloudStore) -> CloudSession:
     return CloudSession(store, random_bytes=os.urandom, uniform=random.uniform, config=config.session_config())
+
+
+def _missing_file(config: Config) -> Path | None:
+    """The database's file where there is none yet.
+
+    :raises ConfigError: for a folder that is not there.
+    """
+    file = file_of(config.store.url)
+    if file is None:
+        return None
+    if not file.parent.is_dir():
+        what = f"there is no folder {file.parent.absolute()}"
+        raise ConfigError("configuration", "store.url", what, "make it, or name a file in another")
+    return None if file.exists() else file
+
+
+def _existing(config: Config) -> Database:
+    """The database, for commands that have nothing to do without one: they make none."""
+    missing = _missing_file(config)
+    if missing is not None:
+        remedy = "make it with 'allye-cloud plan', or correct url in [store]"
+        raise CloudError(f"there is no database {missing.absolute()} yet: {remedy}")
+    return Database(config.store.url)
 
 
 def _fleet(config: Config, device: str | None) -> list[Device]:

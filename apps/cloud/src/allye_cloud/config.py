@@ -13,7 +13,8 @@
     unit = "p/kWh"
     zone = "Europe/London"
 
-1. Every key has an environment variable: ``ALLYE_CLOUD_BROKER__HOST`` is ``broker.host``; ``ALLYE_CLOUD_CONFIG`` names the file.
+1. Every key has an environment variable: ``ALLYE_CLOUD_BROKER__HOST`` is ``host`` in ``[broker]``, with two underscores between
+   table and key. ``ALLYE_CLOUD_CONFIG`` names the file.
 2. A key or variable that is not known is an error: a misspelt limit would otherwise be no limit.
 3. Paths in the file are relative to the file, paths in the environment to the working directory.
 """

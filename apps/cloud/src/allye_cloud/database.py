@@ -12,6 +12,7 @@ from __future__ import annotations
 import sqlite3
 import threading
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import create_engine, insert, select
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL, Connection, Engine, Executable, Row, Table
 
-__all__ = ["Database", "parse_url"]
+__all__ = ["Database", "file_of", "parse_url"]
 
 BUSY_TIMEOUT_S: Final = 30.0
 """How long to wait for another process that is writing."""
@@ -186,6 +187,15 @@ class Database:
         if sqlite_code in _DAMAGED or sqlstate.startswith("XX"):
             return StoreError(ErrorCode.STORE_CORRUPT, f"{self.name} is no intact database ({said}): restore it from a backup")
         return StoreError(ErrorCode.STORE_FAILED, f"cannot use {self.name}: {said}")
+
+
+def file_of(url: str) -> Path | None:
+    """The file that a SQLite URL names; ``None`` for a server.
+
+    :raises StoreError: ``store.failed`` for a URL that can be none of this app's.
+    """
+    parsed = parse_url(url)
+    return Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
 
 
 def parse_url(url: str) -> URL:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from allye_cloud.books import DayPlan
     from allye_cloud.status import Latency, SlotLine, Status
 
-__all__ = ["day_table", "plans_table", "slots_table", "status_screen"]
+__all__ = ["counted", "day_table", "plans_table", "slots_table", "status_screen"]
 
 MAX_ROWS: Final = 50
 """Devices or schedules that a table shows; the rest is counted, and complete with ``--json``."""
@@ -48,7 +48,7 @@ def plans_table(plans: Sequence[DayPlan]) -> Table:
         table.add_row(f"and {len(plans) - MAX_ROWS} more")
     table.add_section()
     table.add_row(
-        f"{len(plans)} devices",
+        counted(len(plans), "device"),
         "",
         f"{sum(plan.margin_gbp for plan in plans):.2f}",
         "",
@@ -150,6 +150,11 @@ def _failures(status: Status) -> list[RenderableType]:
             dead.add_row(f"and {len(status.dead_letters) - MAX_ROWS} more")
         shown.append(dead)
     return shown
+
+
+def counted(count: int, thing: str) -> str:
+    """A number of things: ``1 device``, ``2 devices``."""
+    return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
 def _sources(plans: Sequence[DayPlan]) -> str:
