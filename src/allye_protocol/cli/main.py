@@ -25,6 +25,12 @@ __all__ = ["Commands", "main", "parser"]
 
 NAME: Final = "allye-protocol"
 STATUS: Final = "exit status: 0 valid, 1 invalid, 2 usage, or a file that cannot be used"
+EXAMPLES: Final = """\
+examples:
+  allye-protocol validate --kind schedule plan.json
+  allye-protocol decode --json --kind ack - < ack.json
+  allye-protocol topic parse devices/max300-0001/schedule
+  allye-protocol schema schedule"""
 HELP_COLUMNS: Final = 78
 EXTRAS: Final = {"mqtt": "paho", "schema": "jsonschema"}
 """Each extra with a package that it installs."""
@@ -82,8 +88,11 @@ def parser() -> argparse.ArgumentParser:
     """The grammar of the command line."""
     made = _Parser(
         prog=NAME,
-        description="Messages, topics and schemas of the Allye device protocol. Files may be - for the standard input.",
-        epilog=STATUS,
+        description=fill(
+            "Messages, topics and schemas of the Allye device protocol. Files may be - for the standard input.", HELP_COLUMNS
+        ),
+        epilog=f"{EXAMPLES}\n\n{STATUS}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("--version", action="version", version=f"{NAME} {__version__}")
     commands = Commands(made)

@@ -98,7 +98,8 @@ def _validate(args: argparse.Namespace) -> Exit:
         put_json({"kind": args.kind, "valid": valid == len(verdicts), "files": verdicts})
     else:
         listed = sum(len(verdict.get("problems", ())) for verdict in verdicts)
-        put(f"{len(verdicts)} checked as {args.kind}: {valid} valid, {invalid} invalid, {unread} not read; {listed} problems")
+        problems = f"{listed} problem{'' if listed == 1 else 's'}"
+        put(f"{len(verdicts)} checked as {args.kind}: {valid} valid, {invalid} invalid, {unread} not read; {problems}")
     if unread:
         return Exit.USAGE
     return Exit.INVALID if invalid else Exit.OK

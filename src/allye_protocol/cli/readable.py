@@ -30,11 +30,12 @@ def readable(message: Message) -> Iterator[str]:
 
 def _schedule(schedule: Schedule) -> Facts:
     rates_w = [slot.rate_w for slot in schedule.intervals]
+    slots = f"{len(rates_w)} slot{'' if len(rates_w) == 1 else 's'}"
     yield "schedule", schedule.schedule_id
     yield "device", schedule.device_id
     yield "version", str(schedule.version)
     yield "generated", _instant(schedule.generated_at)
-    yield "horizon", f"{_instant(schedule.start)} to {_instant(schedule.end)}, {len(rates_w)} slots of 30 min"
+    yield "horizon", f"{_instant(schedule.start)} to {_instant(schedule.end)}, {slots} of 30 min"
     yield "charging", f"{_HOURS_A_SLOT * sum(rate for rate in rates_w if rate > 0):,.0f} Wh"
     yield "discharging", f"{_HOURS_A_SLOT * -sum(rate for rate in rates_w if rate < 0):,.0f} Wh"
     yield "own bound", None if schedule.max_power_kw is None else f"{watts(schedule.max_power_kw):,} W"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
+import textwrap
 import time
 from contextlib import ExitStack
 from datetime import date
@@ -34,6 +35,7 @@ EXIT_NOT_EVERYTHING: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130
 MAX_SPEED: Final = 20_000.0
+HELP_COLUMNS: Final = 78
 DEFAULT_DAY: Final = date(2018, 7, 1)
 
 EXAMPLES: Final = """examples:
@@ -102,8 +104,11 @@ def _prices(arguments: argparse.Namespace, zone: str) -> PriceSeries:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="allye-demo",
-        description="Play a local day: plan it from prices, deliver the schedules over MQTT to devices with simulated "
-        "batteries, execute every half-hour, and show what happened.",
+        description=textwrap.fill(
+            "Play a local day: plan it from prices, deliver the schedules over MQTT to devices with simulated batteries, "
+            "execute every half-hour, and show what happened.",
+            HELP_COLUMNS,
+        ),
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
