@@ -210,6 +210,24 @@ def test_a_slot_with_little_coverage_says_whether_it_began_late(first: int, code
     assert judged.problem.code is code
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "actual_w", "code"),
+    [
+        (2, 30, 100_000, ErrorCode.EXEC_LATE_START),
+        (0, 28, 100_000, ErrorCode.EXEC_NO_DATA),
+        (2, 30, 80_000, ErrorCode.EXEC_LIMITED_BATTERY),
+    ],
+    ids=["begun late", "left early", "begun late, and less than asked for"],
+)
+def test_the_battery_is_not_blamed_for_what_it_was_not_told_to_do(
+    first: int, last: int, actual_w: int, code: ErrorCode
+) -> None:
+    judged = judge(readings(slot(), *every_minute(actual_w, first=first, last=last)), RATED_W)
+    assert judged.coverage == pytest.approx(28 / 30)
+    assert judged.problem is not None
+    assert judged.problem.code is code
+
+
 def test_a_slot_that_nobody_executed_was_missed() -> None:
     judged = judge(slot(), RATED_W)
     assert (judged.status, judged.actual_w, judged.coverage) == (ExecutionStatus.FAIL, 0.0, 0.0)

@@ -147,14 +147,21 @@ def judge(slot: PlannedSlot, rated_w: float) -> Judgement:
         message = "no reading of the battery in this slot: device not running, plan come too late, or battery not readable"
         problem = Problem(code=slot.trouble or ErrorCode.EXEC_MISSED, message=message)
     elif coverage < MIN_COVERAGE:
-        late = slot.started_at - slot.start > (1 - MIN_COVERAGE) * slot.length
-        code = slot.trouble or (ErrorCode.EXEC_LATE_START if late else ErrorCode.EXEC_NO_DATA)
+        code = slot.trouble or _absence(slot, slot.started_at, coverage)
         problem = Problem(code=code, message=f"under control for {coverage:.0%} of the slot; {MIN_COVERAGE:.0%} are needed")
     elif abs(actual_w - scheduled_w) > tolerance_w(scheduled_w, rated_w):
-        code = slot.trouble or ErrorCode.EXEC_LIMITED_BATTERY
+        # What the battery was not told to do it did not fail to do.
+        told = abs(actual_w - scheduled_w * coverage) <= tolerance_w(scheduled_w, rated_w)
+        code = slot.trouble or (_absence(slot, slot.started_at, coverage) if told else ErrorCode.EXEC_LIMITED_BATTERY)
         problem = Problem(code=code, message=f"averaged {actual_w:.0f} W instead of {scheduled_w:.0f} W")
     status = ExecutionStatus.SUCCEED if problem is None else ExecutionStatus.FAIL
     return Judgement(status, actual_w, scheduled_w, coverage, problem)
+
+
+def _absence(slot: PlannedSlot, started_at: datetime, coverage: float) -> ErrorCode:
+    """Whether most of the time without control was before the slot was begun, or after."""
+    late = started_at - slot.start >= (1 - coverage) * slot.length / 2
+    return ErrorCode.EXEC_LATE_START if late else ErrorCode.EXEC_NO_DATA
 
 
 def result_of(slot: PlannedSlot, judgement: Judgement, device_id: DeviceId, now: datetime) -> ExecutionResult:
