@@ -32,9 +32,11 @@ if TYPE_CHECKING:
 
 Found = TypeVar("Found")
 
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
+"""A client that has lost its connection often waits up to two minutes before it connects again."""
 POLL_S = 0.002
-TAIL_LINES = 12
+TAIL_LINES = 8
+TAIL_CHARS = 300
 HALF_HOUR = timedelta(minutes=30)
 ZONE = "Europe/London"
 POWER_W = 40_000
@@ -212,7 +214,7 @@ class Process:
         if not self.lives:
             return f"--- {self.name} was never started"
         lines = self._log(self.lives).read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:]
-        return "\n".join([f"--- {self.name}, life {self.lives}", *lines])
+        return "\n".join([f"--- {self.name}, life {self.lives}", *(line[:TAIL_CHARS] for line in lines)])
 
 
 class Device(Process):
