@@ -8,6 +8,7 @@ import os
 import pytest
 
 from allye_device.__main__ import main
+from allye_device.ownership import owned
 from allye_protocol.store.sqlite import SqliteStore
 
 CONFIG = """
@@ -58,6 +59,14 @@ def test_a_store_that_is_none_is_1_and_is_left_alone(file, tmp_path, capsys):
     assert main(["--config", str(file), "run"]) == 1
     assert "store.corrupt" in capsys.readouterr().err
     assert (tmp_path / "device.db").read_bytes() == b"a letter to somebody" * 100
+
+
+def test_a_second_agent_on_the_same_store_is_1_and_names_the_first(file, tmp_path, capsys):
+    with owned(tmp_path / "device.db"):
+        assert main(["--config", str(file), "run"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert str(tmp_path / "device.db.lock") in line
+    assert f"process {os.getpid()} " in line
 
 
 def test_status_is_text_or_one_json_document(file, tmp_path, capsys):

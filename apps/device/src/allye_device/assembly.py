@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from allye_device.agent import Agent
 from allye_device.config import ConfigError, store_file
+from allye_device.ownership import owned
 from allye_device.timekeeping import Timekeeper
 from allye_max300 import open_driver
 from allye_protocol.clock import ScaledClock, SystemClock
@@ -31,11 +32,12 @@ def assembled(config: AgentConfig, clock: Clock) -> Iterator[Agent]:
     :param clock: where time comes from, see :func:`clock_of`.
     :raises ConfigError: a configuration that does not fit this machine or battery.
     :raises DriverError: a battery that does not answer.
-    :raises StoreError: a store that cannot be opened.
+    :raises StoreError: a store that cannot be opened, or that is another agent's.
     """
     path, trust = store_file(config), config.trust
     transport = transport_of(config.device_id, config.broker)
     with ExitStack() as at_end:
+        at_end.enter_context(owned(path))
         store = SqliteStore(path)
         at_end.callback(store.close)
         synchronised = Path(trust.file) if trust.time == "synchronised" else None
