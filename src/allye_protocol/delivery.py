@@ -1,7 +1,7 @@
 """The life of one schedule on the cloud's side, as a transition table.
 
-1. PENDING, SENT, RECEIVED, then APPLIED, FAILED, EXPIRED or DEAD. States only move forward: what is not in the table changes
-   nothing. A late RECEIVED after APPLIED is recorded and changes nothing.
+1. PENDING, SENT, RECEIVED, then APPLIED, FAILED, EXPIRED, DEAD or SUPERSEDED. States only move forward: what is not in the
+   table changes nothing. A late RECEIVED after APPLIED is recorded and changes nothing.
 2. A PUBACK is neither delivery nor durability: only the device's answer moves a schedule beyond SENT.
 3. FAILED with a retryable code does not end anything: the schedule is repeated. With any other code it is DEAD at once: the
    dead-letter list, from which only a new schedule is made.
@@ -36,6 +36,8 @@ class State(StrEnum):
     """Failed on the device for a reason that a retry can mend; being repeated."""
     EXPIRED = "EXPIRED"
     DEAD = "DEAD"
+    SUPERSEDED = "SUPERSEDED"
+    """A newer schedule covers all that was left of it."""
 
 
 class Cause(StrEnum):
@@ -47,6 +49,7 @@ class Cause(StrEnum):
     FAILED_RETRYABLE = "failed_retryable"
     FAILED_FOR_GOOD = "failed_for_good"
     HORIZON_PASSED = "horizon_passed"
+    SUPERSEDED = "superseded"
 
 
 OPEN: Final = (State.PENDING, State.SENT, State.RECEIVED, State.FAILED)
@@ -55,13 +58,14 @@ OPEN: Final = (State.PENDING, State.SENT, State.RECEIVED, State.FAILED)
 TRANSITIONS: Final[dict[tuple[State, Cause], State]] = {
     (State.PENDING, Cause.PUBLISHED): State.SENT,
     **{(state, Cause.RECEIVED): State.RECEIVED for state in (State.PENDING, State.SENT, State.FAILED)},
-    **{(state, Cause.APPLIED): State.APPLIED for state in (*OPEN, State.EXPIRED)},
-    **{(state, Cause.FAILED_RETRYABLE): State.FAILED for state in (State.PENDING, State.SENT, State.RECEIVED)},
+    **{(state, Cause.APPLIED): State.APPLIED for state in (*OPEN, State.EXPIRED, State.DEAD)},
+    **{(state, Cause.FAILED_RETRYABLE): State.FAILED for state in OPEN},
     **{(state, Cause.FAILED_FOR_GOOD): State.DEAD for state in OPEN},
     **{(state, Cause.HORIZON_PASSED): State.EXPIRED for state in OPEN},
+    **{(state, Cause.SUPERSEDED): State.SUPERSEDED for state in OPEN},
 }
-"""Where a cause leads from a state; what is not here changes nothing. An APPLIED that was under way when the horizon ended
-still tells the truth, so it counts after EXPIRED."""
+"""Where a cause leads from a state; what is not here changes nothing. An APPLIED that comes after EXPIRED or DEAD still tells
+the truth about the device, so it counts."""
 
 
 class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):

@@ -97,6 +97,7 @@ def test_a_plan_that_changed_is_a_new_revision_later_in_the_order(world: World) 
 
 def test_a_day_of_fifty_half_hours_is_two_schedules_of_one_trace(world: World) -> None:
     (plan,) = world.plan(OCTOBER)
+    world.hand.shown = plan.start - timedelta(hours=6)
     (done,) = world.submit([plan])
     first, second = (sent(world, name) for name in done.schedule_ids)
     assert (len(first.intervals), len(second.intervals)) == (25, 25)

@@ -273,7 +273,8 @@ class Ack(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=Tru
         Meta(
             description=(
                 "RECEIVED: parsed, addressed to this device, durably stored. APPLIED: validated, armed, confirmed by the "
-                "battery's read-back. FAILED: not going to happen under this id."
+                "battery's read-back. FAILED: not going to happen; "
+                "one whose code is retryable may be followed by RECEIVED and APPLIED when the schedule comes again."
             )
         ),
     ]

@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -30,7 +31,7 @@ from allye_protocol.events import (
     ResultReceived,
 )
 from allye_protocol.frame import Frame
-from allye_protocol.messages import Ack, ExecutionResult, Hello, Kind, Schedule
+from allye_protocol.messages import VERSIONS, Ack, AckStatus, ExecutionResult, Hello, Kind, Schedule
 from allye_protocol.messages.registry import CHANNEL_OF, Message
 from allye_protocol.tracing import RandomBytes, TraceContext
 
@@ -42,6 +43,10 @@ if TYPE_CHECKING:
 __all__ = ["CloudConfig", "CloudSession", "Dispatch"]
 
 REFUSED_BY_BROKER_WAIT: Final = timedelta(seconds=60)
+_SHA256_DIGITS: Final = 64
+_LONGEST_EXPIRY_S: Final = 0xFFFF_FFFF
+"""MQTT 5 section 3.3.2.3.3: four bytes."""
+_ANSWERS: Final = (Cause.RECEIVED, Cause.APPLIED, Cause.FAILED_RETRYABLE, Cause.FAILED_FOR_GOOD)
 _KIND_OF: Final = {channel: kind for kind, channel in CHANNEL_OF.items() if kind is not Kind.SCHEDULE}
 
 
@@ -51,11 +56,15 @@ class CloudConfig(msgspec.Struct, frozen=True, kw_only=True):
     :param root: the topics' root.
     :param group: the name that workers share who divide the fleet's messages among them; ``None`` for a single worker.
     :param retry: how a schedule is repeated.
+    :param max_ahead: how far in the future a schedule may start; devices refuse more than they are configured for.
+    :param max_skew: how far ahead of the cloud's clock a schedule may have been generated.
     """
 
     root: str = topics.DEFAULT_ROOT
     group: str | None = None
     retry: RetryPolicy = RetryPolicy()
+    max_ahead: timedelta = timedelta(days=8)
+    max_skew: timedelta = timedelta(minutes=5)
 
 
 class Dispatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,8 +110,20 @@ class CloudSession:
 
     def order_for(self, device_id: str, now: datetime) -> datetime:
         """The ``generated_at`` of the next schedule for a device: now, or just after the newest one."""
-        newest = self._store.newest(device_id)
+        newest = self._newest(device_id, now)
         return now if newest is None else max(now, newest + timedelta(microseconds=1))
+
+    def _newest(self, device_id: str, now: datetime) -> datetime | None:
+        """The place in the order that the next schedule of a device has to be behind.
+
+        One further ahead than ``max_skew`` was made while the cloud's clock was wrong, and no device whose clock is right has
+        admitted it: it does not lock the device out until that time comes.
+        """
+        newest, latest = self._store.newest(device_id), now + self._config.max_skew
+        if newest is None or newest <= latest:
+            return newest
+        orders = (delivery.generated_at for delivery in self._store.open_deliveries(device_id))
+        return max((order for order in orders if order <= latest), default=None)
 
     def submit(self, schedule: Schedule, now: datetime, trace: TraceContext | None = None) -> Delivery:
         """Store a schedule for delivery. Submitting the same content again changes nothing.
@@ -111,7 +132,8 @@ class CloudSession:
         :returns: its delivery.
         :raises EncodeError: for a schedule that breaks a rule of its kind.
         :raises RefusalError: ``order.conflict`` for an id that names another content, ``order.stale`` for a schedule that is
-            not newer than the device's newest (see :meth:`order_for`), ``time.expired`` for one whose horizon is past.
+            not newer than the device's newest (see :meth:`order_for`), ``order.in_future`` for one that was generated later
+            than now, ``time.expired`` for one whose horizon is past, ``time.too_far`` for one that starts too far ahead.
         :raises StoreError: it was not stored.
         """
         trace = trace or TraceContext.start(self._random_bytes, schedule.trace_id)
@@ -120,14 +142,8 @@ class CloudSession:
             known = self._store.delivery(schedule.schedule_id)
             if known is not None:
                 return self._same(known, schedule)
-            newest = self._store.newest(schedule.device_id)
-            if newest is not None and schedule.generated_at <= newest:
-                message = (
-                    f"generated_at is not after that of the newest schedule for {schedule.device_id}, {newest.isoformat()}"
-                )
-                raise RefusalError(ErrorCode.ORDER_STALE, message, path="/generated_at")
-            if schedule.end <= now:
-                raise RefusalError(ErrorCode.TIME_EXPIRED, f"the last slot ended at {schedule.end.isoformat()}")
+            self._check(schedule, now)
+            self._supersede(schedule, now)
             delivery = Delivery(
                 schedule_id=schedule.schedule_id,
                 device_id=schedule.device_id,
@@ -143,6 +159,29 @@ class CloudSession:
             )
             self._store.put_delivery(delivery)
         return delivery
+
+    def _check(self, schedule: Schedule, now: datetime) -> None:
+        """Refuse what the device would refuse for good."""
+        newest = self._newest(schedule.device_id, now)
+        if newest is not None and schedule.generated_at <= newest:
+            message = f"generated_at is not after that of the newest schedule for {schedule.device_id}, {newest.isoformat()}"
+            raise RefusalError(ErrorCode.ORDER_STALE, message, path="/generated_at")
+        if schedule.generated_at > now + self._config.max_skew:
+            message = f"generated at {schedule.generated_at.isoformat()}, but it is {now.isoformat()}: check the clocks"
+            raise RefusalError(ErrorCode.ORDER_IN_FUTURE, message, path="/generated_at")
+        if schedule.end <= now:
+            raise RefusalError(ErrorCode.TIME_EXPIRED, f"the last slot ended at {schedule.end.isoformat()}")
+        if schedule.start > now + self._config.max_ahead:
+            message = (
+                f"starts at {schedule.start.isoformat()}, more than {self._config.max_ahead.days} days ahead: send it later"
+            )
+            raise RefusalError(ErrorCode.TIME_TOO_FAR, message, path="/intervals/0/start")
+
+    def _supersede(self, schedule: Schedule, now: datetime) -> None:
+        """Stop delivering what a newer schedule covers entirely: it need not wait behind a plan that nobody wants any more."""
+        for older in self._store.open_deliveries(schedule.device_id):
+            if schedule.start <= max(older.start, now) and older.end <= schedule.end:
+                self._move(older, Cause.SUPERSEDED, now, older.reason)
 
     def _same(self, known: Delivery, schedule: Schedule) -> Delivery:
         """The delivery that an id already has; the trace alone may differ."""
@@ -163,9 +202,14 @@ class CloudSession:
         room = limit - len(self._in_flight)
         if room <= 0:
             return []
-        made = []
+        made: list[Dispatch] = []
         with self._store.transaction():
-            for delivery in self._store.due(now, room):
+            for delivery in self._store.due(now, limit):
+                if delivery.schedule_id in self._in_flight:  # the broker is slow; a second copy would not make it faster
+                    self._put_off(delivery.schedule_id, now + self._config.retry.wait(delivery.attempts, self._uniform))
+                    continue
+                if len(made) == room:
+                    break
                 attempts = delivery.attempts + 1
                 sent = msgspec.structs.replace(
                     delivery,
@@ -268,13 +312,19 @@ class CloudSession:
             # The broker's copy of what is known, for who has just subscribed: the device said nothing now.
             return []
         self._store.keep_hello(hello, now)
+        events: list[CloudEvent] = [DeviceAnnounced(hello=hello)]
+        if not set(VERSIONS) & set(hello.versions) or DEFAULT_CONTENT_TYPE not in hello.content_types:
+            theirs = f"versions {list(hello.versions)} in {', '.join(hello.content_types)}"
+            ours = f"{list(VERSIONS)} in {DEFAULT_CONTENT_TYPE}"
+            message = f"device {hello.device_id} speaks {theirs}; this library speaks {ours}: upgrade the older of the two"
+            events.append(_refused(frame, ErrorCode.VERSION_UNSUPPORTED, message, "/versions"))
         for delivery in self._store.open_deliveries(hello.device_id):
             if delivery.due_at > now and delivery.schedule_id not in self._in_flight:
                 self._store.put_delivery(msgspec.structs.replace(delivery, due_at=now))
-        return [DeviceAnnounced(hello=hello)]
+        return events
 
     def _acknowledged(self, frame: Frame, ack: Ack, now: datetime) -> list[CloudEvent]:
-        delivery = self._store.delivery(ack.schedule_id)
+        delivery = self._store.delivery(ack.schedule_id) or self._referred_to(ack)
         if delivery is None or delivery.device_id != ack.device_id:
             words = f" ({ack.error_reason})" if ack.error_reason else ""
             message = f"device {ack.device_id} answered {ack.status} to {ack.schedule_id}, which was never sent to it{words}"
@@ -283,6 +333,13 @@ class CloudSession:
         code = code_of_reason(ack.error_reason)
         cause = cause_of(ack.status, retryable=code is not None and code.retryable)
         return self._move(delivery, cause, now, ack.error_reason or "")
+
+    def _referred_to(self, ack: Ack) -> Delivery | None:
+        """The delivery whose payload an answer names by its SHA-256: the device could not read the schedule's id."""
+        if ack.status is not AckStatus.FAILED or len(ack.schedule_id) != _SHA256_DIGITS:
+            return None
+        waiting = self._store.open_deliveries(ack.device_id)
+        return next((one for one in waiting if sha256(one.payload).hexdigest() == ack.schedule_id), None)
 
     def _move(self, delivery: Delivery, cause: Cause, now: datetime, reason: str = "") -> list[CloudEvent]:
         """Apply the transition table."""
@@ -294,7 +351,7 @@ class CloudSession:
             delivery,
             state=after,
             reason=reason,
-            received_at=delivery.received_at or (now if cause is not Cause.HORIZON_PASSED else None),
+            received_at=delivery.received_at or (now if cause in _ANSWERS else None),
             settled_at=now if settled else None,
             due_at=now + self._config.retry.wait(max(delivery.attempts, 1), self._uniform)
             if after is State.FAILED
@@ -360,7 +417,7 @@ class CloudSession:
             content_type=DEFAULT_CONTENT_TYPE,
             user_properties=trace.child(self._random_bytes).user_properties(),
             # A schedule that waited at the broker until its horizon was over is of no use to anyone.
-            expiry_s=max(1, int((delivery.end - now).total_seconds())),
+            expiry_s=min(max(1, int((delivery.end - now).total_seconds())), _LONGEST_EXPIRY_S),
         )
 
 

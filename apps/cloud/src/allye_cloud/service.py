@@ -89,6 +89,7 @@ class CloudService:
                 self._turn_or_pause()
         finally:
             self._transport.close()
+            self._give_back()
             self._log.info("service_stopped")
 
     def stop(self) -> None:
@@ -99,6 +100,14 @@ class CloudService:
     def wake(self) -> None:
         """Look at the store at once: something was submitted."""
         self._transport.wake()
+
+    def _give_back(self) -> None:
+        """What was under way when the connection ended is due again, for this session's next service or another worker."""
+        self._tokens.clear()
+        try:
+            self._session.disconnected(self._last)
+        except StoreError as error:  # it is sent again at its usual time
+            self._log.error("store_failed", code=error.code, reason=error.message)
 
     def _turn_or_pause(self) -> None:
         try:

@@ -34,6 +34,7 @@ _STYLES: Final = {
     State.FAILED: "yellow",
     State.EXPIRED: "red",
     State.DEAD: "bold red",
+    State.SUPERSEDED: "dim",
 }
 
 
