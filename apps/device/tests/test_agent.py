@@ -91,6 +91,47 @@ def test_what_cannot_be_read_is_answered_and_kept(stage):
     assert stage.lines("schedule_refused")[0]["code"] == "message.malformed"
 
 
+def test_a_driver_that_raises_what_it_must_not_ends_neither_the_agent_nor_the_plan(stage, schedule):
+    """A third party's driver, from ten minutes into the slot on: 0 W by the setpoint's validity, and the result says why."""
+    down = [False]
+
+    def linked(driver):
+        read, write = driver.read, driver.set_power
+
+        def link(call, *args):
+            if down[0]:
+                raise OSError("link down")
+            return call(*args)
+
+        driver.read, driver.set_power = (lambda: link(read)), (lambda *given: link(write, *given))
+        return driver
+
+    stage.wrap = linked
+    stage.at(-5, lambda: stage.cloud.send(schedule(50, 30)))
+    stage.at(10, lambda: down.__setitem__(0, True))
+    stage.at(25, lambda: down.__setitem__(0, False))
+    stage.play(until=61)
+    first, second = stage.cloud.results()
+    assert first.status is ExecutionStatus.FAIL
+    assert first.error_reason.startswith("driver.timeout")
+    assert (second.status, second.actual_rate_kw) == (ExecutionStatus.SUCCEED, 30)
+    assert stage.cloud.statuses() == [("plan-a", "RECEIVED"), ("plan-a", "APPLIED")]
+    (line,) = stage.lines("driver_bug")
+    assert line["exc_info"]
+    assert stage.lines("battery_does_not_obey")[0]["code"] == "driver.timeout"
+
+
+def test_a_driver_that_raises_while_it_is_armed_fails_the_schedule_for_now(stage, schedule):
+    def broken(driver):
+        driver.limits = lambda: {}["charge_w"]
+        return driver
+
+    stage.wrap = broken
+    stage.at(-5, lambda: stage.cloud.send(schedule(50)))
+    stage.play(until=-4)
+    assert [ack.error_reason and ack.error_reason.partition(":")[0] for ack in stage.cloud.acks()] == [None, "driver.rejected"]
+
+
 @pytest.mark.parametrize(
     ("fault", "code"),
     [
@@ -198,8 +239,8 @@ def test_a_restart_in_mid_slot_goes_on_with_the_slot(stage, schedule, tmp_path):
 
 
 def test_a_schedule_that_was_admitted_and_not_settled_is_settled_after_a_restart(stage, schedule):
-    class CrashError(Exception):
-        pass
+    class CrashError(BaseException):
+        """The end of the process."""
 
     def crash() -> None:
         raise CrashError

@@ -4,8 +4,8 @@
    end on, whatever else goes wrong. Who does not refresh it loses it: the battery goes to 0 W by itself.
 2. 0 W also when the battery cannot be read or refuses the setpoint, when the order is beyond the configured power, and for the
    rest of an order that has reached the end of the state-of-charge band.
-3. Nothing here raises because of the battery. What is wrong is a code in the reading, a line in the log, and the answer of
-   :meth:`Battery.arm`.
+3. Nothing here raises because of the battery or its driver (:mod:`allye_device.boundary`). What is wrong is a code in the
+   reading, a line in the log, and the answer of :meth:`Battery.arm`.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct
 
+from allye_device.boundary import Boundary
 from allye_max300 import GridMode, HasHeartbeat, LimitReason, State
-from allye_protocol.errors import AllyeError, ErrorCode, Problem
+from allye_protocol.errors import AllyeError, DriverError, ErrorCode, Problem
 from allye_protocol.session.device import Reading
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class Battery:
     :param validity_s: for how long it follows a setpoint that is not refreshed, s.
     :param now: the present instant.
     :param log: where to say what is wrong with it.
+    :raises DriverError: when it does not say how often it wants to hear from its controller.
     """
 
     def __init__(
@@ -88,7 +90,8 @@ class Battery:
         self._limits: Final = limits
         self._validity_s: Final = validity_s
         self._log: Final = log
-        interval_s = driver.heartbeat_interval_s if isinstance(driver, HasHeartbeat) else None
+        self._cross: Final = Boundary(log)
+        interval_s = self._cross(lambda: driver.heartbeat_interval_s) if isinstance(driver, HasHeartbeat) else None
         self._heart: Final = driver if isinstance(driver, HasHeartbeat) and interval_s is not None else None
         self._period: Final = timedelta(seconds=min(validity_s / 3, interval_s or validity_s))
         self._order = Order()
@@ -116,22 +119,24 @@ class Battery:
         """
         self.telemetry = None
         try:
-            if self._heart is not None:
-                self._heart.heartbeat()
-            telemetry = self._driver.read()
+            return self._cross(self._seen, now)
         except AllyeError as error:
             self._obstacle = error.problem
             return Reading(None, error.code)
+
+    def _seen(self, now: datetime) -> Reading:
+        if self._heart is not None:
+            self._heart.heartbeat()
+        telemetry = self._driver.read()
         if now - telemetry.time > MAX_AGE:
-            message = f"the battery's data stand still since {telemetry.time.isoformat()}"
-            self._obstacle = Problem(code=ErrorCode.DRIVER_TIMEOUT, message=message)
-            return Reading(None, ErrorCode.DRIVER_TIMEOUT)
-        self.telemetry = telemetry
-        self._obstacle = _obstacle(telemetry)
-        problem = self._obstacle or self._withheld or self._refused
+            raise DriverError(ErrorCode.DRIVER_TIMEOUT, f"the battery's data stand still since {telemetry.time.isoformat()}")
+        obstacle = _obstacle(telemetry)
+        problem = obstacle or self._withheld or self._refused
         limitations = (LIMITATION[reason] for reason in telemetry.throttle_reasons)
         trouble = problem.code if problem is not None else next((code for code in limitations if code is not None), None)
-        return Reading(telemetry.energy_charged_wh - telemetry.energy_discharged_wh, trouble)
+        reading = Reading(telemetry.energy_charged_wh - telemetry.energy_discharged_wh, trouble)
+        self.telemetry, self._obstacle = telemetry, obstacle
+        return reading
 
     def hold(self, now: datetime) -> None:
         """Give the battery the setpoint that holds now; :meth:`read` comes before, at the same instant.
@@ -141,13 +146,13 @@ class Battery:
         watts = self._wanted_w(now)
         self.next_look = now + max(min(self._period, self._until_band(watts)), self._period * SHORTEST_LOOK)
         try:
-            self._driver.set_power(watts, self._validity_s)
+            self._cross(self._driver.set_power, watts, self._validity_s)
             self._refused = None
         except AllyeError as error:
             self._refused = error.problem
             if watts:
                 with suppress(AllyeError):  # said already; if this fails too, the battery reverts by itself
-                    self._driver.set_power(0, self._validity_s)
+                    self._cross(self._driver.set_power, 0, self._validity_s)
         self._say()
 
     def arm(self, now: datetime) -> Problem | None:
@@ -165,7 +170,7 @@ class Battery:
         if problem is not None:
             return problem
         try:
-            can = self._driver.limits()
+            can = self._cross(self._driver.limits)
         except AllyeError as error:
             return error.problem
         self._log.info("battery_armed", charge_w=round(can.charge_w), discharge_w=round(can.discharge_w))
@@ -175,7 +180,7 @@ class Battery:
         """0 W, for good: the agent is going."""
         self._order = Order()
         try:
-            self._driver.set_power(0, self._validity_s)
+            self._cross(self._driver.set_power, 0, self._validity_s)
         except AllyeError as error:
             self._log.error("battery_not_at_rest", code=error.code, reason=error.message, reverts_within_s=self._validity_s)
 
