@@ -22,7 +22,7 @@ from allye_protocol.messages import AckStatus
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["OPEN", "TRANSITIONS", "Cause", "Delivery", "RetryPolicy", "State", "cause_of"]
+__all__ = ["OPEN", "TRANSITIONS", "Cause", "Delivery", "RetryPolicy", "State", "cause_of", "moved"]
 
 
 class State(StrEnum):
@@ -139,3 +139,23 @@ _CAUSES: Final = {
     _Step(AckStatus.FAILED, retryable=False): Cause.FAILED_FOR_GOOD,
     _Step(AckStatus.FAILED, retryable=True): Cause.FAILED_RETRYABLE,
 }
+_ANSWERS: Final = frozenset(_CAUSES.values())
+
+
+def moved(delivery: Delivery, cause: Cause, now: datetime, reason: str = "") -> Delivery | None:
+    """A delivery after something happened to it, by the transition table.
+
+    :param now: when it happened.
+    :param reason: the device's words, if it was the device.
+    :returns: ``None`` when it changes nothing.
+    """
+    after = TRANSITIONS.get((delivery.state, cause))
+    if after is None:
+        return None
+    return msgspec.structs.replace(
+        delivery,
+        state=after,
+        reason=reason,
+        received_at=delivery.received_at or (now if cause in _ANSWERS else None),
+        settled_at=None if after in OPEN else now,
+    )

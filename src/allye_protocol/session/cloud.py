@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from allye_protocol import topics
-from allye_protocol.codec import DEFAULT_CONTENT_TYPE, decode, encode
-from allye_protocol.delivery import OPEN, TRANSITIONS, Cause, Delivery, RetryPolicy, State, cause_of
-from allye_protocol.errors import DecodeError, ErrorCode, Problem, RefusalError, TopicError, code_of_reason
+from allye_protocol.codec import DEFAULT_CONTENT_TYPE, decode
+from allye_protocol.delivery import OPEN, TRANSITIONS, Cause, Delivery, State, cause_of, moved
+from allye_protocol.errors import DecodeError, ErrorCode, Problem, TopicError, code_of_reason
 from allye_protocol.events import (
     AlarmRaised,
     CloudEvent,
@@ -33,6 +33,7 @@ from allye_protocol.events import (
 from allye_protocol.frame import Frame
 from allye_protocol.messages import VERSIONS, Ack, AckStatus, ExecutionResult, Hello, Kind, Schedule
 from allye_protocol.messages.registry import CHANNEL_OF, Message
+from allye_protocol.session.submissions import CloudConfig, Submissions
 from allye_protocol.tracing import RandomBytes, TraceContext
 
 if TYPE_CHECKING:
@@ -46,25 +47,7 @@ REFUSED_BY_BROKER_WAIT: Final = timedelta(seconds=60)
 _SHA256_DIGITS: Final = 64
 _LONGEST_EXPIRY_S: Final = 0xFFFF_FFFF
 """MQTT 5 section 3.3.2.3.3: four bytes."""
-_ANSWERS: Final = (Cause.RECEIVED, Cause.APPLIED, Cause.FAILED_RETRYABLE, Cause.FAILED_FOR_GOOD)
 _KIND_OF: Final = {channel: kind for kind, channel in CHANNEL_OF.items() if kind is not Kind.SCHEDULE}
-
-
-class CloudConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """How a cloud session works.
-
-    :param root: the topics' root.
-    :param group: the name that workers share who divide the fleet's messages among them; ``None`` for a single worker.
-    :param retry: how a schedule is repeated.
-    :param max_ahead: how far in the future a schedule may start; devices refuse more than they are configured for.
-    :param max_skew: how far ahead of the cloud's clock a schedule may have been generated.
-    """
-
-    root: str = topics.DEFAULT_ROOT
-    group: str | None = None
-    retry: RetryPolicy = RetryPolicy()
-    max_ahead: timedelta = timedelta(days=8)
-    max_skew: timedelta = timedelta(minutes=5)
 
 
 class Dispatch(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,6 +80,7 @@ class CloudSession:
         self._config: Final = config or CloudConfig()
         self._random_bytes: Final = random_bytes
         self._uniform: Final = uniform
+        self._submissions: Final = Submissions(store, self._config)
         self._in_flight: set[str] = set()
 
     @property
@@ -110,23 +94,12 @@ class CloudSession:
 
     def order_for(self, device_id: str, now: datetime) -> datetime:
         """The ``generated_at`` of the next schedule for a device: now, or just after the newest one."""
-        newest = self._newest(device_id, now)
-        return now if newest is None else max(now, newest + timedelta(microseconds=1))
-
-    def _newest(self, device_id: str, now: datetime) -> datetime | None:
-        """The place in the order that the next schedule of a device has to be behind.
-
-        One further ahead than ``max_skew`` was made while the cloud's clock was wrong, and no device whose clock is right has
-        admitted it: it does not lock the device out until that time comes.
-        """
-        newest, latest = self._store.newest(device_id), now + self._config.max_skew
-        if newest is None or newest <= latest:
-            return newest
-        orders = (delivery.generated_at for delivery in self._store.open_deliveries(device_id))
-        return max((order for order in orders if order <= latest), default=None)
+        return self._submissions.order_for(device_id, now)
 
     def submit(self, schedule: Schedule, now: datetime, trace: TraceContext | None = None) -> Delivery:
         """Store a schedule for delivery. Submitting the same content again changes nothing.
+
+        Open deliveries of the device that the schedule covers entirely are SUPERSEDED (decision 17).
 
         :param trace: the trace it belongs to; without one, the schedule's ``trace_id`` or a new one.
         :returns: its delivery.
@@ -136,60 +109,7 @@ class CloudSession:
             than now, ``time.expired`` for one whose horizon is past, ``time.too_far`` for one that starts too far ahead.
         :raises StoreError: it was not stored.
         """
-        trace = trace or TraceContext.start(self._random_bytes, schedule.trace_id)
-        schedule = msgspec.structs.replace(schedule, trace_id=trace.trace_id)
-        with self._store.transaction():
-            known = self._store.delivery(schedule.schedule_id)
-            if known is not None:
-                return self._same(known, schedule)
-            self._check(schedule, now)
-            self._supersede(schedule, now)
-            delivery = Delivery(
-                schedule_id=schedule.schedule_id,
-                device_id=schedule.device_id,
-                generated_at=schedule.generated_at,
-                start=schedule.start,
-                end=schedule.end,
-                payload=encode(schedule),
-                traceparent=trace.traceparent,
-                state=State.PENDING,
-                attempts=0,
-                due_at=now,
-                created_at=now,
-            )
-            self._store.put_delivery(delivery)
-        return delivery
-
-    def _check(self, schedule: Schedule, now: datetime) -> None:
-        """Refuse what the device would refuse for good."""
-        newest = self._newest(schedule.device_id, now)
-        if newest is not None and schedule.generated_at <= newest:
-            message = f"generated_at is not after that of the newest schedule for {schedule.device_id}, {newest.isoformat()}"
-            raise RefusalError(ErrorCode.ORDER_STALE, message, path="/generated_at")
-        if schedule.generated_at > now + self._config.max_skew:
-            message = f"generated at {schedule.generated_at.isoformat()}, but it is {now.isoformat()}: check the clocks"
-            raise RefusalError(ErrorCode.ORDER_IN_FUTURE, message, path="/generated_at")
-        if schedule.end <= now:
-            raise RefusalError(ErrorCode.TIME_EXPIRED, f"the last slot ended at {schedule.end.isoformat()}")
-        if schedule.start > now + self._config.max_ahead:
-            message = (
-                f"starts at {schedule.start.isoformat()}, more than {self._config.max_ahead.days} days ahead: send it later"
-            )
-            raise RefusalError(ErrorCode.TIME_TOO_FAR, message, path="/intervals/0/start")
-
-    def _supersede(self, schedule: Schedule, now: datetime) -> None:
-        """Stop delivering what a newer schedule covers entirely: it need not wait behind a plan that nobody wants any more."""
-        for older in self._store.open_deliveries(schedule.device_id):
-            if schedule.start <= max(older.start, now) and older.end <= schedule.end:
-                self._move(older, Cause.SUPERSEDED, now, older.reason)
-
-    def _same(self, known: Delivery, schedule: Schedule) -> Delivery:
-        """The delivery that an id already has; the trace alone may differ."""
-        before = decode(known.payload, Kind.SCHEDULE)
-        if before != msgspec.structs.replace(schedule, trace_id=before.trace_id if isinstance(before, Schedule) else None):
-            message = f"id {schedule.schedule_id} already names another content; make a new id"
-            raise RefusalError(ErrorCode.ORDER_CONFLICT, message, path="/schedule_id")
-        return known
+        return self._submissions.submit(schedule, now, trace or TraceContext.start(self._random_bytes, schedule.trace_id))
 
     def frames_to_send(self, now: datetime, limit: int = 20) -> list[Dispatch]:
         """The schedules to publish now, so that at most ``limit`` are under way. Each is stored as SENT before it is returned.
@@ -342,28 +262,20 @@ class CloudSession:
         return next((one for one in waiting if sha256(one.payload).hexdigest() == ack.schedule_id), None)
 
     def _move(self, delivery: Delivery, cause: Cause, now: datetime, reason: str = "") -> list[CloudEvent]:
-        """Apply the transition table."""
-        after = TRANSITIONS.get((delivery.state, cause))
+        """Apply the transition table, store what it says, and tell."""
+        after = moved(delivery, cause, now, reason)
         if after is None:
             return []
-        settled = after not in OPEN
-        moved = msgspec.structs.replace(
-            delivery,
-            state=after,
-            reason=reason,
-            received_at=delivery.received_at or (now if cause in _ANSWERS else None),
-            settled_at=now if settled else None,
-            due_at=now + self._config.retry.wait(max(delivery.attempts, 1), self._uniform)
-            if after is State.FAILED
-            else delivery.due_at,
-        )
-        self._store.put_delivery(moved)
+        if after.state is State.FAILED:
+            wait = self._config.retry.wait(max(delivery.attempts, 1), self._uniform)
+            after = msgspec.structs.replace(after, due_at=now + wait)
+        self._store.put_delivery(after)
         return [
             DeliveryChanged(
                 schedule_id=delivery.schedule_id,
                 device_id=delivery.device_id,
                 before=delivery.state,
-                after=after,
+                after=after.state,
                 trace_id=_trace_id(delivery),
                 reason=reason,
             )
