@@ -8,7 +8,8 @@
    limit has changed, because the cloud has given it up. A stale id needs no remembering, as it stays stale.
 4. An application that was begun three times and never settled has killed the process three times: it is quarantined.
 5. The ledger is bounded: ids are forgotten ``policy.retention`` after their horizon's end, and no horizon begins further ahead
-   than ``policy.max_ahead``. The high-water mark is kept for ever, so what was forgotten is stale, not new.
+   than ``policy.max_ahead``; of ids that failed for good, the newest thousand are remembered. The high-water mark is kept for
+   ever, so what was admitted and forgotten is stale, not new.
 """
 
 from __future__ import annotations

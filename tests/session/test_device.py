@@ -31,7 +31,7 @@ from allye_protocol.events import (
 from allye_protocol.frame import Frame
 from allye_protocol.messages import Ack, AckStatus, ExecutionResult, ExecutionStatus, Kind, Schedule
 from allye_protocol.session import DeviceSession, Reading
-from allye_protocol.store import MemoryStore
+from allye_protocol.store import MemoryStore, Rank
 from allye_protocol.store.sqlite import SqliteStore
 from allye_protocol.topics import Channel
 from allye_protocol.tracing import TraceContext
@@ -222,6 +222,67 @@ def test_a_message_for_another_device_raises_an_alert_and_is_answered_once_a_min
     assert {each.device_id for each in sent(store)} == {DEVICE}
     assert {outgoing.frame.topic for outgoing in session.frames_to_send(NOW)} == {f"devices/{DEVICE}/ack"}
     assert store.entry("plan-a") is None
+
+
+def test_of_messages_that_cannot_be_read_sixty_a_minute_are_answered(session: DeviceSession, store: DeviceStore) -> None:
+    for number in range(100):
+        (refused,) = session.receive(unreadable(b"x%d" % number), NOW)
+        assert isinstance(refused, ScheduleRefused)
+    assert len(sent(store)) == 60
+    assert store.rejected()[-1].head == b"x99"
+    for seconds, answers in ((59, 60), (60, 61), (61, 62), (-3600, 63)):
+        session.receive(unreadable(b"y"), NOW + timedelta(seconds=seconds))
+        assert len(sent(store)) == answers
+    assert kinds(session.receive(frame_of(schedule()), NOW)) == [ScheduleAdmitted]
+
+
+def test_no_flood_of_refusals_costs_a_result_or_an_answer(tmp_path: Path) -> None:
+    """A device that cannot send: its outbox is full of what a peer makes it refuse, and it goes on."""
+    for store in (MemoryStore(max_outbox_rows=5), SqliteStore(tmp_path / "device.db", max_outbox_rows=5)):
+        session = session_over(store)
+        apply(session, schedule())
+        for number in range(10):
+            session.receive(unreadable(b"x%d" % number), NOW)
+            session.receive(frame_of(schedule(f"plan-{number}", rates_kw=(999.0,), generated_at=NOW)), NOW)
+        assert store.outbox_size() == 5
+        session.tick(NOON, Reading(0.0))
+        assert kinds(session.tick(END, Reading(50_000))) == [SlotEnded, DefaultControl]
+        for number in range(10):
+            session.receive(unreadable(b"y%d" % number), END)
+        rows = store.outbox(9)
+        assert [row.rank for row in rows] == [Rank.ANSWER, Rank.ANSWER, Rank.REFUSAL, Rank.REFUSAL, Rank.RESULT]
+        if isinstance(store, SqliteStore):
+            store.close()
+
+
+def test_an_outbox_full_of_answers_stops_no_slot() -> None:
+    store = MemoryStore(max_outbox_rows=5)
+    session = session_over(store)
+    apply(session, schedule())
+    for _ in range(5):
+        session.receive(frame_of(schedule()), NOW)
+    session.tick(NOON, Reading(0.0))
+    session.tick(END, Reading(50_000))
+    assert store.outbox(9)[-1].rank is Rank.RESULT
+    assert store.outbox_size() == 5
+
+
+@pytest.mark.parametrize(
+    ("arriving", "rank"),
+    [
+        pytest.param(schedule("plan-b", generated_at=NOW), Rank.ANSWER, id="received"),
+        pytest.param(schedule("plan-b", rates_kw=(999.0,), generated_at=NOW), Rank.REFUSAL, id="remembered"),
+        pytest.param(schedule("plan-b"), Rank.PASSING, id="stale"),
+        pytest.param(schedule("plan-b", generated_at=NOW + SLOT), Rank.PASSING, id="from the future"),
+        pytest.param(schedule("plan-a", rates_kw=(1.0,)), Rank.PASSING, id="conflict"),
+    ],
+)
+def test_an_answer_ranks_by_whether_it_can_be_had_again(
+    session: DeviceSession, store: DeviceStore, arriving: Schedule, rank: Rank
+) -> None:
+    apply(session, schedule())
+    session.receive(frame_of(arriving), NOW)
+    assert store.outbox(9)[-1].rank is rank
 
 
 frames = st.builds(
@@ -596,6 +657,30 @@ def test_the_trace_of_the_frame_goes_before_the_bodys(
     assert isinstance(admitted, ScheduleAdmitted)
     assert admitted.trace_id == (TRACE_ID if property_value is None else "f" * 32)
     assert sent(store)[0].trace_id == admitted.trace_id
+
+
+def traced(trace_id: str, tracestate: str = "") -> Frame:
+    properties = (("traceparent", f"00-{trace_id}-00f067aa0ba902b7-01"), ("tracestate", tracestate))
+    return msgspec.structs.replace(frame_of(schedule()), user_properties=properties)
+
+
+def test_the_answer_to_a_message_carries_its_tracestate(session: DeviceSession) -> None:
+    session.receive(traced("1" * 32, "a=b"), NOW)
+    ((_, frame),) = session.frames_to_send(NOW)
+    assert frame.user_property("tracestate") == "a=b"
+
+
+def test_a_repeated_answer_travels_in_the_trace_that_its_body_names(session: DeviceSession) -> None:
+    session.receive(traced("1" * 32, "a=b"), NOW)
+    (repeated,) = session.receive(traced("2" * 32, "c=d"), NOW)
+    assert repeated.trace_id == "2" * 32
+    for _, frame in session.frames_to_send(NOW):
+        answer = decode(frame.payload, Kind.ACK)
+        context = TraceContext.parse(frame.user_property("traceparent") or "")
+        assert isinstance(answer, Ack)
+        assert context is not None
+        assert answer.trace_id == context.trace_id == "1" * 32
+        assert frame.user_property("tracestate") != "c=d"
 
 
 def test_a_frame_that_was_refused_is_tried_again_at_its_deadline(session: DeviceSession) -> None:

@@ -13,7 +13,7 @@ from tests.store.faults import failing_store
 from allye_protocol.errors import ErrorCode, StoreError
 from allye_protocol.messages import Kind
 from allye_protocol.session.sending import REFUSED_WAIT, Sending
-from allye_protocol.store import MemoryStore
+from allye_protocol.store import MemoryStore, Rank
 
 
 def filled(rows: int) -> MemoryStore:
@@ -117,7 +117,7 @@ def test_what_the_broker_has_is_not_sent_again_while_the_store_cannot_forget_it(
 def test_a_row_that_gave_way_while_it_was_under_way_harms_nothing() -> None:
     store = MemoryStore(max_outbox_rows=2)
     for _ in range(2):
-        store.push(Kind.EXECUTION_RESULT, b"", "")
+        store.push(Kind.EXECUTION_RESULT, b"", "", rank=Rank.RESULT)
     sending = Sending(store)
     assert numbers(sending) == [1, 2]
     store.push(Kind.ACK, b"", "")

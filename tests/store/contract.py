@@ -24,7 +24,7 @@ class Contents(NamedTuple):
     high_water: datetime | None
     slots: list[Any]
     unreported: list[datetime]
-    outbox: list[tuple[str, bytes, str]]
+    outbox: list[tuple[str, bytes, str, str, int]]
     rejected: list[Any]
 
 
@@ -36,6 +36,6 @@ def contents(store: DeviceStore, names: Iterable[str]) -> Contents:
         high_water=store.high_water(),
         slots=store.slots(_FIRST, _LAST),
         unreported=[slot.start for slot in store.unreported(_LAST)],
-        outbox=[(row.kind, row.payload, row.traceparent) for row in store.outbox(1_000_000)],
+        outbox=[(row.kind, row.payload, row.traceparent, row.tracestate, row.rank) for row in store.outbox(1_000_000)],
         rejected=store.rejected(),
     )

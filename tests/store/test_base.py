@@ -14,8 +14,8 @@ from tests.store.faults import failing_store
 
 from allye_protocol.errors import ErrorCode, StoreError
 from allye_protocol.messages import Kind
-from allye_protocol.store import EntryState, MemoryStore, Rejected
-from allye_protocol.store.base import MAX_OUTBOX_ROWS, MAX_REJECTED_ROWS
+from allye_protocol.store import EntryState, MemoryStore, OutboxRow, Rank, Rejected
+from allye_protocol.store.base import MAX_FAILED_ENTRIES, MAX_OUTBOX_ROWS, MAX_REJECTED_ROWS
 from allye_protocol.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def fill(store: DeviceStore) -> None:
         store.raise_high_water(NOON - timedelta(hours=1))
         store.put_slots([slot(NOON), slot(NOON + SLOT, reported=True)])
         for number in range(ROWS):
-            store.push(Kind.EXECUTION_RESULT if number == 1 else Kind.ACK, b"%d" % number, "")
+            store.push(Kind.ACK, b"%d" % number, "", rank=Rank.RESULT if number == 1 else Rank.ANSWER)
         store.keep_rejected(rejected(1))
 
 
@@ -290,26 +290,62 @@ def test_undoing_restores_the_order_of_the_outbox(store: DeviceStore) -> None:
     assert [row.payload for row in store.outbox(9)] == [b"a", b"b", b"c", b"e"]
 
 
-def test_in_a_full_outbox_the_oldest_result_gives_way(store: DeviceStore) -> None:
-    for kind, payload in ((Kind.ACK, b"a"), (Kind.EXECUTION_RESULT, b"1"), (Kind.EXECUTION_RESULT, b"2"), (Kind.ACK, b"b")):
-        store.push(kind, payload, "")
-    store.push(Kind.ACK, b"c", "")
-    assert [row.payload for row in store.outbox(9)] == [b"a", b"2", b"b", b"c"]
-    store.push(Kind.EXECUTION_RESULT, b"3", "")
-    assert [row.payload for row in store.outbox(9)] == [b"a", b"b", b"c", b"3"]
+P, F, R, A = Rank
+
+
+@pytest.mark.parametrize(
+    ("waiting", "new", "left"),
+    [
+        ((A, P, F, P), P, "0234"),
+        ((A, P, F, R), A, "0234"),
+        ((A, R, F, R), P, "0123"),
+        ((A, R, F, F), F, "0134"),
+        ((A, R, R, R), F, "0123"),
+        ((A, R, R, A), R, "0234"),
+        ((A, R, R, A), A, "0234"),
+        ((A, A, A, A), F, "0123"),
+        ((A, A, A, A), R, "1234"),
+        ((A, A, A, A), A, "1234"),
+    ],
+)
+def test_in_a_full_outbox_the_oldest_of_the_lowest_rank_gives_way(
+    store: DeviceStore, waiting: tuple[Rank, ...], new: Rank, left: str
+) -> None:
+    for number, rank in enumerate((*waiting, new)):
+        kept = store.push(Kind.EXECUTION_RESULT if rank is R else Kind.ACK, b"%d" % number, "", rank=rank)
+    assert "".join(row.payload.decode() for row in store.outbox(9)) == left
+    assert (kept > 0) == ("4" in left)
     assert store.outbox_size() == ROWS
 
 
-def test_an_outbox_full_of_answers_takes_nothing_until_one_is_gone(store: DeviceStore) -> None:
-    for number in range(ROWS):
-        store.push(Kind.ACK, b"%d" % number, "")
-    for kind in (Kind.ACK, Kind.EXECUTION_RESULT):
-        with pytest.raises(StoreError) as caught:
-            store.push(kind, b"x", "")
-        assert caught.value.code is ErrorCode.STORE_FULL
-    store.pop(store.outbox(1)[0].number)
-    store.push(Kind.ACK, b"x", "")
-    assert [row.payload for row in store.outbox(9)] == [b"1", b"2", b"3", b"x"]
+def test_a_row_of_the_outbox_is_what_was_pushed(store: DeviceStore) -> None:
+    number = store.push(Kind.ACK, b"x", "00-", tracestate="a=b", rank=Rank.PASSING)
+    assert store.outbox(9) == [
+        OutboxRow(number=number, kind=Kind.ACK, payload=b"x", traceparent="00-", tracestate="a=b", rank=Rank.PASSING)
+    ]
+
+
+def test_of_ids_that_failed_for_good_the_newest_are_remembered(store: DeviceStore) -> None:
+    with store.transaction():
+        store.put_entry(entry("applied", generated_at=NOON - timedelta(days=9), state=EntryState.APPLIED))
+        for number in range(MAX_FAILED_ENTRIES):
+            at = NOON + timedelta(seconds=number)
+            store.put_entry(entry(f"f{number}", generated_at=at, state=EntryState.FAILED))
+    with suppress(ZeroDivisionError), store.transaction():
+        store.put_entry(entry("undone", generated_at=NOON + SLOT, state=EntryState.FAILED))
+        assert store.entry("f0") is None
+        raise ZeroDivisionError
+    assert store.entry("f0") is not None
+    store.put_entry(entry("newer", generated_at=NOON + SLOT, state=EntryState.FAILED))
+    store.put_entry(entry("newer", generated_at=NOON + SLOT, state=EntryState.FAILED))
+    store.put_entry(entry("oldest", generated_at=NOON - SLOT, state=EntryState.FAILED))
+    assert [store.entry(name) is not None for name in ("f0", "f1", "newer", "oldest", "applied")] == [
+        False,
+        True,
+        True,
+        False,
+        True,
+    ]
 
 
 def test_gaps_in_the_numbers_do_not_fill_the_outbox(store: DeviceStore) -> None:
@@ -318,9 +354,9 @@ def test_gaps_in_the_numbers_do_not_fill_the_outbox(store: DeviceStore) -> None:
         store.pop(store.push(Kind.ACK, b"x", ""))
     for _ in range(ROWS - 1):
         store.push(Kind.ACK, b"y", "")
-    assert store.outbox_size() == ROWS
-    with pytest.raises(StoreError):
-        store.push(Kind.ACK, b"z", "")
+    assert [row.payload for row in store.outbox(9)] == [b"first", *[b"y"] * (ROWS - 1)]
+    store.push(Kind.ACK, b"z", "")
+    assert [row.payload for row in store.outbox(9)] == [*[b"y"] * (ROWS - 1), b"z"]
 
 
 def test_a_year_of_slots_and_answers_fits_in_the_outbox() -> None:

@@ -16,9 +16,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tests.builders import NOON, SLOT, entry, slot
 from tests.store.contract import Contents, contents
 
-from allye_protocol.errors import ErrorCode, StoreError
 from allye_protocol.messages import Kind
-from allye_protocol.store import Entry, EntryState, MemoryStore, PlannedSlot
+from allye_protocol.store import Entry, EntryState, MemoryStore, PlannedSlot, Rank
 from allye_protocol.store.sqlite import SqliteStore
 
 NAMES = ("a", "b", "c")
@@ -35,7 +34,7 @@ steps = st.one_of(
     st.tuples(st.just("put_entry"), entries),
     st.tuples(st.just("raise_high_water"), instants),
     st.tuples(st.just("put_slots"), st.lists(slots, max_size=3)),
-    st.tuples(st.just("push"), st.sampled_from([Kind.ACK, Kind.EXECUTION_RESULT])),
+    st.tuples(st.just("push"), st.sampled_from(Rank)),
     st.tuples(st.just("pop"), st.integers(0, ROWS)),
     st.tuples(st.just("prune"), instants),
 )
@@ -48,7 +47,7 @@ class Model:
         self.entries: dict[str, Entry] = {}
         self.high_water: datetime | None = None
         self.slots: dict[datetime, PlannedSlot] = {}
-        self.outbox: list[tuple[str, bytes, str]] = []
+        self.outbox: list[tuple[str, bytes, str, str, int]] = []
 
     def put_entry(self, new: Entry) -> None:
         self.entries[new.schedule_id] = new
@@ -59,13 +58,10 @@ class Model:
     def put_slots(self, new: list[PlannedSlot]) -> None:
         self.slots.update({each.start: each for each in new})
 
-    def push(self, kind: Kind, payload: bytes) -> None:
-        if len(self.outbox) >= ROWS:
-            results = [row for row in self.outbox if row[0] == Kind.EXECUTION_RESULT]
-            if not results:
-                raise StoreError(ErrorCode.STORE_FULL, "full")
-            self.outbox.remove(results[0])
-        self.outbox.append((kind, payload, ""))
+    def push(self, rank: Rank, payload: bytes) -> None:
+        self.outbox.append((Kind.ACK, payload, "", "", rank))
+        if len(self.outbox) > ROWS:
+            self.outbox.remove(min(self.outbox if rank < Rank.RESULT else self.outbox[:-1], key=lambda row: row[4]))
 
     def pop(self, index: int) -> None:
         del self.outbox[index : index + 1]
@@ -117,12 +113,9 @@ class Stores(RuleBasedStateMachine):
         if name == "push":
             self.count += 1
             payload = b"%d" % self.count
-            outcomes = [
-                _failure(lambda: self.model.push(value, payload)),
-                _failure(lambda: self.memory.push(value, payload, "")),
-                _failure(lambda: self.sqlite.push(value, payload, "")),
-            ]
-            assert outcomes[0] == outcomes[1] == outcomes[2]
+            self.model.push(value, payload)
+            for store in (self.memory, self.sqlite):
+                store.push(Kind.ACK, payload, "", rank=value)
         elif name == "pop":
             self.model.pop(value)
             for store in (self.memory, self.sqlite):
@@ -179,14 +172,6 @@ class Stores(RuleBasedStateMachine):
             assert [row.number for row in store.outbox(ROWS)] == sorted({row.number for row in store.outbox(ROWS)})
         assert self.water is None or (expected.high_water is not None and expected.high_water >= self.water)
         self.water = expected.high_water
-
-
-def _failure(act: Any) -> str | None:
-    try:
-        act()
-    except StoreError as error:
-        return error.code
-    return None
 
 
 TestStores = Stores.TestCase

@@ -15,7 +15,7 @@ from tests.store.contract import contents
 
 from allye_protocol.errors import ErrorCode, StoreError
 from allye_protocol.messages import Kind
-from allye_protocol.store import EntryState, Rejected
+from allye_protocol.store import EntryState, Rank, Rejected
 from allye_protocol.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def test_the_database_of_another_program_is_left_alone(path: Path) -> None:
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("version", [0, 2, -1])
+@pytest.mark.parametrize("version", [0, 1, 3, -1])
 def test_a_store_of_another_layout_says_which_and_what_to_do(store: SqliteStore, path: Path, version: int) -> None:
     store._db.execute(f"PRAGMA user_version = {version}")
     store.close()
@@ -369,7 +369,7 @@ def test_a_rollback_that_fails_is_made_up_for(store: SqliteStore) -> None:
         raise ZeroDivisionError
     store._db = db
     store.push(Kind.ACK, b"new", "")
-    assert contents(store, NAMES) == before._replace(outbox=[*before.outbox, ("ack", b"new", "")])
+    assert contents(store, NAMES) == before._replace(outbox=[*before.outbox, ("ack", b"new", "", "", Rank.ANSWER)])
 
 
 def test_a_locked_file_is_a_failure_that_passes(store: SqliteStore, path: Path) -> None:

@@ -5,7 +5,8 @@
 2. :meth:`DeviceSession.receive` never raises for what a peer sent. When it returns, everything that follows from the message is
    on disk, and the transport may acknowledge it. It raises :class:`~allye_protocol.errors.StoreError`, and nothing else, when
    the store could not keep it: then the message must not be acknowledged.
-3. What is to be sent leaves through the outbox, oldest first, and stays there until the broker has taken it.
+3. What is to be sent leaves through the outbox, oldest first, and stays there until the broker has taken it. What a peer sends
+   can neither fill it nor cost a result: answers to what cannot be read are limited to so many a minute, and give way first.
 4. A session that is built again over the same store goes on where the last one was.
 """
 
@@ -36,10 +37,10 @@ from allye_protocol.execution import judge, merge, read_meter, result_of
 from allye_protocol.frame import Frame
 from allye_protocol.idempotency import MAX_ATTEMPTS, Ledger
 from allye_protocol.ids import ScheduleId
-from allye_protocol.messages import Ack, AckStatus, Hello, Kind, Message, Schedule
+from allye_protocol.messages import Ack, AckStatus, ExecutionResult, Hello, Kind, Message, Schedule
 from allye_protocol.messages.registry import BY_TYPE, CHANNEL_OF
 from allye_protocol.session.sending import Sending
-from allye_protocol.store.base import DeviceStore, PlannedSlot, Rejected
+from allye_protocol.store.base import DeviceStore, PlannedSlot, Rank, Rejected
 from allye_protocol.tracing import RandomBytes, TraceContext
 
 __all__ = ["DeviceConfig", "DeviceSession", "Outgoing", "Reading"]
@@ -47,6 +48,9 @@ __all__ = ["DeviceConfig", "DeviceSession", "Outgoing", "Reading"]
 MAX_READING_DELAY: Final = timedelta(seconds=5)
 """A reading taken later than this after a slot's end says nothing about the slot."""
 ALERT_INTERVAL: Final = timedelta(seconds=60)
+UNREAD_INTERVAL: Final = timedelta(seconds=60)
+MAX_UNREAD_ANSWERS: Final = 60
+"""How many messages that could not be read are answered in one interval; the others are kept in the ring alone."""
 PRUNE_INTERVAL: Final = timedelta(hours=6)
 HEAD_BYTES: Final = 256
 
@@ -108,6 +112,8 @@ class DeviceSession:
         self._running: tuple[datetime, str] | None = None
         self._idle = False
         self._alerted_at: datetime | None = None
+        self._unread_since: datetime | None = None
+        self._unread_answers = 0
         self._pruned_at: datetime | None = None
 
     @property
@@ -167,7 +173,8 @@ class DeviceSession:
         trace = TraceContext.from_frame(frame, self._random_bytes, schedule.trace_id)
         with self._store.transaction():
             decision, answer = self._ledger.admit(schedule, now, clock_trusted=clock_trusted, trace_id=trace.trace_id)
-            self._push(answer, trace)
+            own = answer.trace_id == trace.trace_id  # a repeated answer belongs to the trace that its body names
+            self._push(answer, trace if own else TraceContext.start(self._random_bytes, answer.trace_id))
         if decision.problem is not None:
             return [ScheduleRefused(reference=schedule.schedule_id, problem=decision.problem, trace_id=trace.trace_id)]
         if decision.verdict is Verdict.REPEAT:
@@ -219,7 +226,7 @@ class DeviceSession:
         self._clock_trusted = clock_trusted
         if not clock_trusted:
             return self._turn_to(None, now)
-        to_prune = self._pruned_at is None or not timedelta(0) <= now - self._pruned_at < PRUNE_INTERVAL
+        to_prune = _is_over(self._pruned_at, PRUNE_INTERVAL, now)
         with self._store.transaction():
             ended: list[DeviceEvent] = [self._end(slot, now, reading) for slot in self._store.unreported(now)]
             current = self._open_slot_at(now)
@@ -280,7 +287,10 @@ class DeviceSession:
         :raises StoreError: the outbox cannot be read.
         """
         rows = self._sending.offer(now, limit)
-        return [Outgoing(row.number, self._framed(row.kind, row.payload, TraceContext.parse(row.traceparent))) for row in rows]
+        return [
+            Outgoing(row.number, self._framed(row.kind, row.payload, TraceContext.parse(row.traceparent, row.tracestate)))
+            for row in rows
+        ]
 
     def sent(self, number: int) -> None:
         """The broker has taken a frame: forget it.
@@ -305,18 +315,24 @@ class DeviceSession:
         return self._frame(self._failure(names.reference, error.problem, now, trace), trace)
 
     def _refuse(self, frame: Frame, problem: Problem, now: datetime) -> list[DeviceEvent]:
-        """Answer FAILED to what could not be read, and keep its head."""
+        """Keep the head of what could not be read, and answer FAILED unless too many were in this interval."""
         names = peek(frame.payload)
         trace = TraceContext.from_frame(frame, self._random_bytes, names.trace_id)
+        begins = _is_over(self._unread_since, UNREAD_INTERVAL, now)
+        answers = begins or self._unread_answers < MAX_UNREAD_ANSWERS
         with self._store.transaction():
             self._keep(frame, problem, now)
-            self._push(self._failure(names.reference, problem, now, trace), trace)
+            if answers:
+                self._push(self._failure(names.reference, problem, now, trace), trace)
+        if begins:
+            self._unread_since, self._unread_answers = now, 0
+        self._unread_answers += 1
         return [ScheduleRefused(reference=names.reference, problem=problem, trace_id=trace.trace_id)]
 
     def _alert(self, frame: Frame, what: str, now: datetime) -> list[DeviceEvent]:
         """A message for another device: said on this device's own topic only, at most once a minute."""
         problem = Problem(code=ErrorCode.MESSAGE_WRONG_DEVICE, message=f"{what}; this is {self._device_id}")
-        if self._alerted_at is None or not timedelta(0) <= now - self._alerted_at < ALERT_INTERVAL:
+        if _is_over(self._alerted_at, ALERT_INTERVAL, now):
             self._refuse(frame, problem, now)
             self._alerted_at = now
         return [SecurityAlert(topic=frame.topic, problem=problem)]
@@ -337,8 +353,16 @@ class DeviceSession:
             trace_id=trace.trace_id,
         )
 
-    def _push(self, message: Message, trace: TraceContext) -> None:
-        self._store.push(BY_TYPE[type(message)].kind, encode(message), trace.child(self._random_bytes).traceparent)
+    def _push(self, message: Ack | ExecutionResult, trace: TraceContext) -> None:
+        kind, child = BY_TYPE[type(message)].kind, trace.child(self._random_bytes)
+        rank = self._rank_of(message) if isinstance(message, Ack) else Rank.RESULT
+        self._store.push(kind, encode(message), child.traceparent, tracestate=child.tracestate, rank=rank)
+
+    def _rank_of(self, answer: Ack) -> Rank:
+        if answer.status is not AckStatus.FAILED:
+            return Rank.ANSWER
+        known = self._store.entry(answer.schedule_id)
+        return Rank.REFUSAL if known is not None and known.answer == answer else Rank.PASSING
 
     def _frame(self, message: Message, trace: TraceContext | None) -> Frame:
         return self._framed(BY_TYPE[type(message)].kind, encode(message), trace)
@@ -353,6 +377,11 @@ class DeviceSession:
             content_type=DEFAULT_CONTENT_TYPE,
             user_properties=trace.user_properties() if trace is not None else (),
         )
+
+
+def _is_over(since: datetime | None, interval: timedelta, now: datetime) -> bool:
+    """Whether an interval has ended, or never began; also when the clock was set back to before it."""
+    return since is None or not timedelta(0) <= now - since < interval
 
 
 def _run_of(slot: PlannedSlot | None) -> tuple[datetime, str] | None:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from allye_protocol.store.base import DeviceStore, Entry, EntryState, OutboxRow, PlannedSlot, Rejected
+from allye_protocol.store.base import DeviceStore, Entry, EntryState, OutboxRow, PlannedSlot, Rank, Rejected
 from allye_protocol.store.memory import MemoryStore
 
-__all__ = ["DeviceStore", "Entry", "EntryState", "MemoryStore", "OutboxRow", "PlannedSlot", "Rejected"]
+__all__ = ["DeviceStore", "Entry", "EntryState", "MemoryStore", "OutboxRow", "PlannedSlot", "Rank", "Rejected"]

@@ -5,14 +5,16 @@
 2. Reads inside a transaction see its writes.
 3. A store that cannot keep something raises :class:`~allye_protocol.errors.StoreError` (``store.failed``, ``store.full``,
    ``store.corrupt``), and nothing of the transaction is stored. It works again when the trouble is over, without a restart.
-4. Every table is bounded: the inbox and the plan by pruning and by the horizon that admission allows, the outbox and the ring
-   of rejected messages by a number of rows whose size is bounded.
+4. Every table is bounded: the inbox and the plan by pruning and by the horizon that admission allows, failures for good, the
+   outbox and the ring of rejected messages by a number of rows whose size is bounded.
+5. A full outbox takes what is worth more than what it has (:class:`Rank`): no flood of refusals costs a result or stops a
+   device.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
 __all__ = [
+    "MAX_FAILED_ENTRIES",
     "MAX_OUTBOX_ROWS",
     "MAX_REJECTED_ROWS",
     "DeviceStore",
@@ -32,11 +35,14 @@ __all__ = [
     "EntryState",
     "OutboxRow",
     "PlannedSlot",
+    "Rank",
     "Rejected",
 ]
 
+MAX_FAILED_ENTRIES: Final = 1_000
+"""How many ids that failed for good are remembered. Above it those that were generated first go: they are stale soonest."""
 MAX_OUTBOX_ROWS: Final = 20_000
-"""More than a year of results and answers for a device that cannot send; above it the oldest result gives way."""
+"""More than a year of results and answers for a device that cannot send."""
 MAX_REJECTED_ROWS: Final = 100
 
 
@@ -117,6 +123,23 @@ class PlannedSlot(msgspec.Struct, frozen=True, kw_only=True):
         return self.end - self.start
 
 
+class Rank(IntEnum):
+    """What a row of the outbox is worth: in a full one the lowest gives way, and of equals the oldest.
+
+    Answers can be had again: a cloud that misses one sends the schedule again. So the last two always find room; the first two
+    do not in an outbox of rows that are worth more.
+    """
+
+    PASSING = 0
+    """A refusal that nothing remembers: the next copy of the message is judged anew."""
+    REFUSAL = 1
+    """A refusal that the ledger remembers."""
+    RESULT = 2
+    """What became of a slot."""
+    ANSWER = 3
+    """That a schedule was received or applied."""
+
+
 class OutboxRow(msgspec.Struct, frozen=True, kw_only=True):
     """One answer that the broker has not acknowledged yet.
 
@@ -124,12 +147,16 @@ class OutboxRow(msgspec.Struct, frozen=True, kw_only=True):
     :param kind: what it is.
     :param payload: the message as JSON of the newest version; encoded for the peer when it is sent.
     :param traceparent: the W3C trace context that it travels with.
+    :param tracestate: what tracing systems carry along with it; empty for nothing.
+    :param rank: what it is worth.
     """
 
     number: int
     kind: Kind
     payload: bytes
     traceparent: str
+    tracestate: str = ""
+    rank: Rank = Rank.ANSWER
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,7 +191,11 @@ class DeviceStore(Protocol):
         ...
 
     def put_entry(self, entry: Entry) -> None:
-        """Remember an entry, replacing what was remembered of its id."""
+        """Remember an entry, replacing what was remembered of its id.
+
+        Of more than :data:`MAX_FAILED_ENTRIES` failures for good the one that was generated first goes.
+        """
+        ...
 
     def unsettled(self) -> list[Entry]:
         """Entries that are admitted and neither applied nor failed, oldest first."""
@@ -196,11 +227,10 @@ class DeviceStore(Protocol):
     def put_slots(self, slots: Iterable[PlannedSlot]) -> None:
         """Store slots, each replacing the one with the same start."""
 
-    def push(self, kind: Kind, payload: bytes, traceparent: str) -> int:
-        """Append a message to the outbox.
+    def push(self, kind: Kind, payload: bytes, traceparent: str, *, tracestate: str = "", rank: Rank = Rank.ANSWER) -> int:
+        """Append a message to the outbox; in a full one the row of the lowest rank gives way.
 
-        :returns: its number.
-        :raises StoreError: ``store.full`` when the outbox is full of answers that must not give way.
+        :returns: its number; 0 when the outbox is full of rows that are worth more, and the message was not kept.
         """
         ...
 

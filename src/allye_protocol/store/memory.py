@@ -7,9 +7,8 @@ from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from allye_protocol.errors import ErrorCode, StoreError
-from allye_protocol.messages import Kind
 from allye_protocol.store.base import (
+    MAX_FAILED_ENTRIES,
     MAX_OUTBOX_ROWS,
     MAX_REJECTED_ROWS,
     DeviceStore,
@@ -17,12 +16,15 @@ from allye_protocol.store.base import (
     EntryState,
     OutboxRow,
     PlannedSlot,
+    Rank,
     Rejected,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from datetime import datetime
+
+    from allye_protocol.messages import Kind
 
 __all__ = ["MemoryStore"]
 
@@ -36,6 +38,7 @@ class MemoryStore(DeviceStore):
     def __init__(self, *, max_outbox_rows: int = MAX_OUTBOX_ROWS) -> None:
         self._max_outbox_rows = max_outbox_rows
         self._entries: dict[str, Entry] = {}
+        self._failed: list[tuple[datetime, str]] = []
         self._high_water: datetime | None = None
         self._slots: dict[datetime, PlannedSlot] = {}
         self._starts: list[datetime] = []
@@ -71,9 +74,23 @@ class MemoryStore(DeviceStore):
 
     def put_entry(self, entry: Entry) -> None:
         """Remember an entry."""
-        name, before = entry.schedule_id, self._entries.get(entry.schedule_id)
-        self._undo_by(lambda: self._entries.pop(name) if before is None else self._entries.__setitem__(name, before))
-        self._entries[name] = entry
+        self._change_entry(entry.schedule_id, entry)
+        if len(self._failed) > MAX_FAILED_ENTRIES:
+            self._change_entry(self._failed[0][1], None)
+
+    def _change_entry(self, name: str, entry: Entry | None) -> None:
+        before = self._entries.get(name)
+        self._undo_by(lambda: self._set_entry(name, before))
+        self._set_entry(name, entry)
+
+    def _set_entry(self, name: str, entry: Entry | None) -> None:
+        before = self._entries.pop(name, None)
+        if before is not None and before.state is EntryState.FAILED:
+            del self._failed[bisect_left(self._failed, (before.generated_at, name))]
+        if entry is not None:
+            self._entries[name] = entry
+            if entry.state is EntryState.FAILED:
+                insort(self._failed, (entry.generated_at, name))
 
     def unsettled(self) -> list[Entry]:
         """Entries that are admitted and not settled, oldest first."""
@@ -131,16 +148,18 @@ class MemoryStore(DeviceStore):
         else:
             self._open[at] = None
 
-    def push(self, kind: Kind, payload: bytes, traceparent: str) -> int:
+    def push(self, kind: Kind, payload: bytes, traceparent: str, *, tracestate: str = "", rank: Rank = Rank.ANSWER) -> int:
         """Append to the outbox."""
         if len(self._outbox) >= self._max_outbox_rows:
-            oldest = next((row for row in self._outbox.values() if row.kind is Kind.EXECUTION_RESULT), None)
-            if oldest is None:
-                raise StoreError(ErrorCode.STORE_FULL, f"the outbox holds {len(self._outbox)} answers that wait to be sent")
-            self.pop(oldest.number)
+            lowest = min(self._outbox.values(), key=lambda row: (row.rank, row.number))
+            if rank < min(lowest.rank, Rank.RESULT):
+                return 0
+            self.pop(lowest.number)
         self._number += 1
         number = self._number
-        self._outbox[number] = OutboxRow(number=number, kind=kind, payload=payload, traceparent=traceparent)
+        self._outbox[number] = OutboxRow(
+            number=number, kind=kind, payload=payload, traceparent=traceparent, tracestate=tracestate, rank=rank
+        )
         self._undo_by(lambda: self._outbox.pop(number, None))
         return number
 
@@ -181,8 +200,7 @@ class MemoryStore(DeviceStore):
         """Forget what ended long ago."""
         entries = [e for e in self._entries.values() if e.end < before and e.state is not EntryState.ADMITTED]
         for entry in entries:
-            del self._entries[entry.schedule_id]
-            self._undo_by(lambda entry=entry: self._entries.__setitem__(entry.schedule_id, entry))  # type: ignore[misc]
+            self._change_entry(entry.schedule_id, None)
         slots = [slot for slot in self._slots.values() if slot.end < before and slot.reported]
         for slot in slots:
             self._set_slot(slot.start, None)

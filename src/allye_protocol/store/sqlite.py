@@ -20,6 +20,7 @@ import msgspec
 from allye_protocol.errors import ErrorCode, StoreError
 from allye_protocol.messages import Kind
 from allye_protocol.store.base import (
+    MAX_FAILED_ENTRIES,
     MAX_OUTBOX_ROWS,
     MAX_REJECTED_ROWS,
     DeviceStore,
@@ -27,6 +28,7 @@ from allye_protocol.store.base import (
     EntryState,
     OutboxRow,
     PlannedSlot,
+    Rank,
     Rejected,
 )
 
@@ -37,14 +39,17 @@ __all__ = ["SqliteStore"]
 
 APPLICATION_ID: Final = 0x416C7965
 """Marks a file as a device store in SQLite's own header, so that no other program's database is taken for one."""
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 SCHEMA: Final = """
 CREATE TABLE entry (schedule_id TEXT PRIMARY KEY, generated_at INTEGER, ends INTEGER, state TEXT, record BLOB) WITHOUT ROWID;
 CREATE INDEX entry_by_state ON entry (state, generated_at);
 CREATE INDEX entry_by_end ON entry (ends);
 CREATE TABLE slot (starts INTEGER PRIMARY KEY, ends INTEGER, reported INTEGER, record BLOB);
 CREATE INDEX slot_open ON slot (ends) WHERE NOT reported;
-CREATE TABLE outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT, payload BLOB, traceparent TEXT);
+CREATE TABLE outbox (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT, payload BLOB, traceparent TEXT, tracestate TEXT, rank INTEGER
+);
+CREATE INDEX outbox_by_rank ON outbox (rank);
 CREATE TABLE rejected (number INTEGER PRIMARY KEY AUTOINCREMENT, record BLOB);
 CREATE TABLE high_water (only INTEGER PRIMARY KEY CHECK (only = 1), generated_at INTEGER);
 """
@@ -64,7 +69,7 @@ class SqliteStore(DeviceStore):
     """Inbox, plan and outbox of one device in one SQLite file.
 
     :param path: the file; it is made where there is none. Its folder must exist.
-    :param max_outbox_rows: rows above which the oldest result gives way.
+    :param max_outbox_rows: rows above which the lowest in rank gives way.
     :param read_only: for another process's eyes: the file must be there, and every write raises ``store.failed``.
     :raises StoreError: ``store.corrupt`` for a file that is no intact store of this version, ``store.failed`` for one that
         cannot be opened.
@@ -158,7 +163,14 @@ class SqliteStore(DeviceStore):
     def put_entry(self, entry: Entry) -> None:
         """Remember an entry."""
         columns = (entry.schedule_id, _micros(entry.generated_at), _micros(entry.end), entry.state, _encode(entry))
-        self._run("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?, ?)", *columns)
+        with self.transaction():
+            self._run("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?, ?)", *columns)
+            if entry.state is EntryState.FAILED:
+                self._run(
+                    "DELETE FROM entry WHERE schedule_id IN (SELECT schedule_id FROM entry WHERE state = ? "
+                    "ORDER BY generated_at DESC, schedule_id DESC LIMIT -1 OFFSET ?)",
+                    *(EntryState.FAILED, MAX_FAILED_ENTRIES),
+                )
 
     def unsettled(self) -> list[Entry]:
         """Entries that are admitted and not settled, oldest first."""
@@ -206,17 +218,16 @@ class SqliteStore(DeviceStore):
         rows = [(_micros(slot.start), _micros(slot.end), slot.reported, _encode(slot)) for slot in slots]
         self._run("INSERT OR REPLACE INTO slot VALUES (?, ?, ?, ?)", *rows, many=True)
 
-    def push(self, kind: Kind, payload: bytes, traceparent: str) -> int:
+    def push(self, kind: Kind, payload: bytes, traceparent: str, *, tracestate: str = "", rank: Rank = Rank.ANSWER) -> int:
         """Append to the outbox."""
         with self.transaction():
             if self._outbox_is_full():
-                gone = self._run(
-                    "DELETE FROM outbox WHERE number = (SELECT min(number) FROM outbox WHERE kind = ?)", Kind.EXECUTION_RESULT
-                )
-                if not gone.rowcount:
-                    raise StoreError(ErrorCode.STORE_FULL, "the outbox is full of answers that wait to be sent")
-            insert = "INSERT INTO outbox (kind, payload, traceparent) VALUES (?, ?, ?)"
-            return self._run(insert, kind, payload, traceparent).lastrowid or 0
+                lowest, number = self._run("SELECT rank, number FROM outbox ORDER BY rank, number LIMIT 1").fetchone()
+                if rank < min(lowest, Rank.RESULT):
+                    return 0
+                self.pop(number)
+            insert = "INSERT INTO outbox (kind, payload, traceparent, tracestate, rank) VALUES (?, ?, ?, ?, ?)"
+            return self._run(insert, kind, payload, traceparent, tracestate, rank).lastrowid or 0
 
     def _outbox_is_full(self) -> bool:
         # Counting reads every row. Two numbers that are close together say as much without it.
@@ -228,9 +239,20 @@ class SqliteStore(DeviceStore):
     def outbox(self, limit: int, after: int = 0) -> list[OutboxRow]:
         """The oldest rows above ``after``."""
         rows = self._run(
-            "SELECT number, kind, payload, traceparent FROM outbox WHERE number > ? ORDER BY number LIMIT ?", after, limit
+            "SELECT number, kind, payload, traceparent, tracestate, rank FROM outbox WHERE number > ? ORDER BY number LIMIT ?",
+            *(after, limit),
         )
-        return [OutboxRow(number=row[0], kind=self._read(Kind, row[1]), payload=row[2], traceparent=row[3]) for row in rows]
+        return [
+            OutboxRow(
+                number=row[0],
+                kind=self._read(Kind, row[1]),
+                payload=row[2],
+                traceparent=row[3],
+                tracestate=row[4],
+                rank=self._read(Rank, row[5]),
+            )
+            for row in rows
+        ]
 
     def pop(self, number: int) -> None:
         """Forget a row that the broker has."""
