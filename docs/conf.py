@@ -35,16 +35,23 @@ rows = [f"| state | {' | '.join(Cause)} |", "|---" * (len(Cause) + 1) + "|"]
 rows += [f"| {state} | {' | '.join(TRANSITIONS.get((state, cause), '-') for cause in Cause)} |" for state in State]
 (generated / "transitions.md").write_text("\n".join(rows) + "\n", encoding="utf-8")
 
-# So are the pages of help.
-COMMANDS = ("", "validate", "decode", "encode", "topic", "topic build", "topic parse", "topic match", "schema", "version")
+# So are the pages of help, from the programs themselves.
+TOPIC = ("topic", "topic build", "topic parse", "topic match")
+COMMANDS = {
+    "allye-protocol": ("", "validate", "decode", "encode", *TOPIC, "schema", "version"),
+    "allye-device": ("", "run", "status", "drivers"),
+    "allye-cloud": ("", "plan", "publish", "serve", "status"),
+    "allye-demo": ("",),
+}
 
 
-def help_of(command: str) -> str:
+def help_of(program: str, command: str) -> str:
     """What a command prints when it is asked for help."""
-    arguments = [sys.executable, "-m", "allye_protocol", *command.split(), "--help"]
+    arguments = [sys.executable, "-m", program.replace("-", "_"), *command.split(), "--help"]
     environment = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1"}
     return subprocess.run(arguments, env=environment, capture_output=True, text=True, check=True).stdout
 
 
-sections = [f"## `{f'allye-protocol {command}'.strip()}`\n\n```text\n{help_of(command)}```\n" for command in COMMANDS]
-(generated / "cli.md").write_text("\n".join(sections), encoding="utf-8")
+for program, commands in COMMANDS.items():
+    sections = [f"## `{f'{program} {command}'.strip()}`\n\n```text\n{help_of(program, command)}```\n" for command in commands]
+    (generated / f"{program}.md").write_text("\n".join(sections), encoding="utf-8")
