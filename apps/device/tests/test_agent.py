@@ -13,7 +13,7 @@ from tests.store.faults import failing_store
 from allye_device.config import BatteryConfig, ConfigError, SetpointConfig
 from allye_max300.simulator import faults
 from allye_protocol import Frame
-from allye_protocol.errors import ErrorCode, StoreError
+from allye_protocol.errors import DriverError, ErrorCode, StoreError
 from allye_protocol.messages import AckStatus, ExecutionStatus
 from allye_protocol.store.memory import MemoryStore
 
@@ -253,6 +253,43 @@ def test_a_schedule_that_was_admitted_and_not_settled_is_settled_after_a_restart
     stage.play(until=31)
     assert stage.cloud.statuses() == [("plan-a", "RECEIVED"), ("plan-a", "APPLIED")]
     assert stage.powers() == [50]
+
+
+def hellos(stage):
+    return sum(frame.topic.endswith("/hello") for frame in stage.cloud.frames())
+
+
+def test_a_battery_that_obeys_again_asks_once_for_what_it_refused(stage, schedule):
+    heard = []
+    stage.at(-6, lambda: stage.battery.battery.inject(faults.LocalControl()))
+    stage.at(-5, lambda: stage.cloud.send(schedule(50)))
+    stage.at(-4, lambda: heard.append(hellos(stage)))
+    stage.at(-4, lambda: stage.battery.battery.clear(faults.LocalControl()))
+    stage.at(-1, lambda: heard.append(hellos(stage)))
+    stage.at(-1, lambda: stage.battery.battery.inject(faults.LocalControl()))
+    stage.at(5, lambda: stage.battery.battery.clear(faults.LocalControl()))
+    stage.play(until=10)
+    assert heard == [1, 2]
+    assert hellos(stage) == 2
+
+
+def test_a_device_whose_time_becomes_trusted_asks_for_what_it_refused(stage, schedule, tmp_path):
+    stage.synchronised = tmp_path / "synchronised"
+    stage.at(-5, lambda: stage.cloud.send(schedule(50)))
+    stage.at(-2, stage.synchronised.touch)
+    stage.play(until=-1)
+    assert [ack.error_reason.partition(":")[0] for ack in stage.cloud.acks()] == ["device.clock_untrusted"]
+    assert hellos(stage) == 2
+
+
+def test_a_driver_that_fails_every_arming_does_not_ask_for_more_of_it(stage, schedule):
+    def refuses():
+        raise DriverError(ErrorCode.DRIVER_TIMEOUT, "no answer")
+
+    stage.at(-6, lambda: setattr(stage.battery, "limits", refuses))
+    stage.at(-5, lambda: stage.cloud.send(schedule(50)))
+    stage.play(until=5)
+    assert hellos(stage) == 1
 
 
 def test_whatever_ends_the_agent_ends_power_too(stage, schedule):

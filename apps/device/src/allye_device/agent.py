@@ -6,7 +6,9 @@
    and therefore few, and are handed in again; the battery finishes its slot and is then at 0 W.
 3. The outbox is the only queue: what is under way when a connection ends is sent again on the next one, after the hello. So is
    an answer to which nobody subscribes: a broker that has lost its sessions takes it all the same, and drops it.
-4. Whatever ends :meth:`Agent.run`, the battery is told 0 W.
+4. What was refused for now is wanted again as soon as its reason has passed: when time becomes trusted or the battery obeys
+   again, the hello is published anew, and the cloud sends at once what it would have repeated later.
+5. Whatever ends :meth:`Agent.run`, the battery is told 0 W.
 """
 
 from __future__ import annotations
@@ -24,8 +26,15 @@ from allye_device.battery import Battery, Order
 from allye_device.hello import hello_of
 from allye_device.logs import say
 from allye_protocol.admission import Policy
-from allye_protocol.errors import StoreError, TransportError
-from allye_protocol.events import DefaultControl, DeviceEvent, ScheduleAdmitted, SlotStarted
+from allye_protocol.errors import Problem, StoreError, TransportError
+from allye_protocol.events import (
+    DefaultControl,
+    DeviceEvent,
+    ScheduleAdmitted,
+    ScheduleRefused,
+    ScheduleSettled,
+    SlotStarted,
+)
 from allye_protocol.session.device import DeviceConfig, DeviceSession
 from allye_protocol.transport.base import Connected, Disconnected, Published, Received
 
@@ -83,6 +92,8 @@ class Agent:
         self._stopping = False
         self._resumed = False
         self._trusted: bool | None = None
+        self._ready = False
+        self._put_off = False
         self._unstored: Final[deque[Received]] = deque()
         self._told: Received | None = None
         self._unsettled: Final[deque[ScheduleAdmitted]] = deque()
@@ -157,6 +168,14 @@ class Agent:
         except StoreError as error:
             self._on_store_error(error)
         self._battery.hold(now)
+        self._ask_again(ready=trusted and self._battery.obeys)
+
+    def _ask_again(self, *, ready: bool) -> None:
+        """Say hello again once what kept this device from a schedule is over: at most once for each refusal."""
+        if ready and not self._ready and self._put_off and self._transport.connected:
+            self._publish(self._session.hello())
+            self._put_off = False
+        self._ready = ready
 
     def _on_transport(self, event: TransportEvent) -> None:
         match event:
@@ -164,6 +183,7 @@ class Agent:
                 self._log.info("connected", session_present=session_present)
                 self._forget_connection()
                 self._publish(self._session.hello())
+                self._put_off = False
             case Disconnected(reason=reason):
                 self._log.warning("disconnected", reason=reason)
                 self._forget_connection()
@@ -235,6 +255,8 @@ class Agent:
             match event:
                 case ScheduleAdmitted():
                     self._unsettled.append(event)
+                case ScheduleRefused(problem=problem) | ScheduleSettled(problem=Problem() as problem):
+                    self._put_off = self._put_off or problem.code.retryable
                 case SlotStarted(slot=slot):
                     self._battery.order(Order(watts=slot.rate_w, until=slot.end))
                 case DefaultControl():

@@ -104,6 +104,11 @@ class Battery:
         self.next_look = now
         """When the battery is to be read and its setpoint refreshed next."""
 
+    @property
+    def obeys(self) -> bool:
+        """Whether it was in a state to follow setpoints, and took the last one."""
+        return self._obstacle is None and self._refused is None
+
     def order(self, order: Order) -> None:
         """Want something else from now on; :meth:`hold` gives it to the battery."""
         self._order, self._withheld = order, None
