@@ -215,6 +215,22 @@ def test_a_setpoint_beyond_a_limit_is_named_with_its_slot_and_its_direction_s_li
     assert f"{limit_w} W" in problem.message
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("max_charge_w", -1),
+        ("max_discharge_w", -1),
+        ("max_ahead", timedelta(0)),
+        ("max_skew", -MICROSECOND),
+        ("retention", timedelta(days=1) - MICROSECOND),
+    ],
+)
+def test_a_policy_that_makes_no_sense_is_refused_by_its_fields_name(field: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"^{field} "):
+        Policy(**{"max_charge_w": 1, "max_discharge_w": 1, field: value})
+    Policy(max_charge_w=0, max_discharge_w=0, max_skew=timedelta(0), retention=timedelta(days=1))
+
+
 def test_a_zero_limit_admits_only_rest_in_that_direction() -> None:
     one_way = Policy(max_charge_w=10_000, max_discharge_w=0)
     assert outcome(case(rates_kw=(0.0, 10.0), policy=one_way)) == "admitted"

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["TABLE", "Case", "Decision", "Policy", "Rule", "Verdict", "decide"]
 
+MIN_RETENTION: Final = timedelta(days=1)
+
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """The device's own configuration of what it admits.
@@ -39,7 +41,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     :param max_discharge_w: the device's own limit on discharging power, W (a positive number).
     :param max_ahead: how far in the future a schedule may start.
     :param max_skew: how far ahead of the device's clock a schedule may have been generated.
-    :param retention: how long after its horizon's end a decided id is remembered.
+    :param retention: how long after its horizon's end a decided id is remembered, at least a day: a copy that comes later than
+        that is judged by its order and its horizon alone.
+    :raises ValueError: for a value out of its range, naming it.
     """
 
     max_charge_w: int
@@ -47,6 +51,17 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     max_ahead: timedelta = timedelta(days=8)
     max_skew: timedelta = timedelta(minutes=5)
     retention: timedelta = timedelta(days=14)
+
+    def __post_init__(self) -> None:
+        for field, fits, range_ in (
+            ("max_charge_w", self.max_charge_w >= 0, "0 or more"),
+            ("max_discharge_w", self.max_discharge_w >= 0, "0 or more"),
+            ("max_ahead", self.max_ahead > timedelta(0), "more than 0"),
+            ("max_skew", self.max_skew >= timedelta(0), "0 or more"),
+            ("retention", self.retention >= MIN_RETENTION, f"{MIN_RETENTION} or more"),
+        ):
+            if not fits:
+                raise ValueError(f"{field} is {getattr(self, field)}; it must be {range_}")
 
 
 class Case(NamedTuple):

@@ -16,7 +16,7 @@ from tests.strategies import instants
 
 from allye_protocol import topics
 from allye_protocol.codec import MAX_PAYLOAD_BYTES, decode
-from allye_protocol.errors import ErrorCode, Problem, RefusalError, StoreError, code_of_reason
+from allye_protocol.errors import EncodeError, ErrorCode, Problem, RefusalError, StoreError, code_of_reason
 from allye_protocol.events import (
     DefaultControl,
     DeviceEvent,
@@ -37,7 +37,7 @@ from allye_protocol.topics import Channel
 from allye_protocol.tracing import TraceContext
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from allye_protocol.store import DeviceStore
@@ -84,6 +84,39 @@ def apply(session: DeviceSession, *schedules: Schedule, now: datetime = NOW) -> 
 
 def kinds(events: list[DeviceEvent]) -> list[type]:
     return [type(event) for event in events]
+
+
+# What it is made of.
+
+
+def test_a_hello_that_no_peer_would_accept_is_refused_when_the_session_is_made() -> None:
+    config = msgspec.structs.replace(CONFIG, hello=msgspec.structs.replace(HELLO, versions=()))
+    with pytest.raises(EncodeError):
+        DeviceSession(config, MemoryStore(), random_bytes=seeded())
+
+
+NAIVE = datetime(2026, 3, 1, 12)  # noqa: DTZ001 - the mistake that is told
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda session: session.resume(NAIVE),
+        lambda session: session.receive(frame_of(schedule()), NAIVE),
+        lambda session: session.applied("plan-a", NAIVE),
+        lambda session: session.failed("plan-a", BUSY, NAIVE),
+        lambda session: session.tick(NAIVE, None),
+        lambda session: session.next_deadline(NAIVE),
+        lambda session: session.frames_to_send(NAIVE),
+        lambda session: session.not_sent(1, NAIVE),
+        lambda session: session.store_failure(frame_of(schedule()), StoreError(ErrorCode.STORE_FULL, "full"), NAIVE),
+    ],
+)
+def test_a_time_without_an_offset_is_an_error_that_says_so(
+    session: DeviceSession, act: Callable[[DeviceSession], object]
+) -> None:
+    with pytest.raises(ValueError, match="aware"):
+        act(session)
 
 
 # What is answered.
@@ -673,6 +706,7 @@ def test_the_answer_to_a_message_carries_its_tracestate(session: DeviceSession) 
 def test_a_repeated_answer_travels_in_the_trace_that_its_body_names(session: DeviceSession) -> None:
     session.receive(traced("1" * 32, "a=b"), NOW)
     (repeated,) = session.receive(traced("2" * 32, "c=d"), NOW)
+    assert isinstance(repeated, ScheduleRepeated)
     assert repeated.trace_id == "2" * 32
     for _, frame in session.frames_to_send(NOW):
         answer = decode(frame.payload, Kind.ACK)

@@ -95,6 +95,9 @@ class DeviceSession:
     :param config: the device.
     :param store: where it remembers.
     :param random_bytes: where trace ids come from; ``os.urandom`` outside tests.
+    :raises EncodeError: for a hello that no peer would accept.
+
+    Every ``now`` is the device's time with its offset: one without raises ``ValueError``.
     """
 
     def __init__(self, config: DeviceConfig, store: DeviceStore, *, random_bytes: RandomBytes) -> None:
@@ -107,6 +110,7 @@ class DeviceSession:
         self._topics: Final = {
             kind: topics.build(self._device_id, channel, config.root) for kind, channel in CHANNEL_OF.items()
         }
+        self._hello: Final = self._frame(config.hello, None)
         self._sending: Final = Sending(store)
         self._clock_trusted = True
         self._running: tuple[datetime, str] | None = None
@@ -123,13 +127,14 @@ class DeviceSession:
 
     def hello(self) -> Frame:
         """What to publish, retained, on every connection, before anything else."""
-        return self._frame(self._config.hello, None)
+        return self._hello
 
     def resume(self, now: datetime) -> list[DeviceEvent]:
         """After a start: take up what a restart interrupted.
 
         :raises StoreError: nothing was taken up; try again.
         """
+        _check(now)
         events: list[DeviceEvent] = []
         with self._store.transaction():  # all of it: an attempt that the store let down must not count as one that was begun
             for entry, schedule in self._ledger.resume():
@@ -148,6 +153,7 @@ class DeviceSession:
         :param clock_trusted: whether ``now`` can be relied on.
         :raises StoreError: nothing was stored; do not acknowledge the message, and hand it in again later.
         """
+        _check(now)
         try:
             topic = topics.parse(frame.topic, self._config.root)
         except TopicError as error:
@@ -199,6 +205,7 @@ class DeviceSession:
         return self._settle(schedule_id, now, problem)
 
     def _settle(self, schedule_id: str, now: datetime, problem: Problem | None) -> list[DeviceEvent]:
+        _check(now)
         with self._store.transaction():
             settled = self._ledger.settle(schedule_id, now, problem)
             if settled is None:
@@ -223,6 +230,7 @@ class DeviceSession:
             applies.
         :raises StoreError: nothing changed; call again, after a pause: :meth:`next_deadline` asks for it at once.
         """
+        _check(now)
         self._clock_trusted = clock_trusted
         if not clock_trusted:
             return self._turn_to(None, now)
@@ -268,6 +276,7 @@ class DeviceSession:
 
     def next_deadline(self, now: datetime) -> datetime | None:
         """When :meth:`tick` or :meth:`frames_to_send` has something to do next, if nothing arrives."""
+        _check(now)
         instants: list[datetime | None] = [self._sending.next_deadline()]
         if self._clock_trusted:
             if self._store.unreported(now):
@@ -286,6 +295,7 @@ class DeviceSession:
 
         :raises StoreError: the outbox cannot be read.
         """
+        _check(now)
         rows = self._sending.offer(now, limit)
         return [
             Outgoing(row.number, self._framed(row.kind, row.payload, TraceContext.parse(row.traceparent, row.tracestate)))
@@ -302,6 +312,7 @@ class DeviceSession:
 
     def not_sent(self, number: int, now: datetime) -> None:
         """The broker refused a frame: try again in a minute. Nothing is changed by a number that is not under way."""
+        _check(now)
         self._sending.refused(number, now)
 
     def disconnected(self) -> None:
@@ -310,6 +321,7 @@ class DeviceSession:
 
     def store_failure(self, frame: Frame, error: StoreError, now: datetime) -> Frame:
         """The answer to a message that could not be stored, to be published once, outside the outbox."""
+        _check(now)
         names = peek(frame.payload)
         trace = TraceContext.from_frame(frame, self._random_bytes, names.trace_id)
         return self._frame(self._failure(names.reference, error.problem, now, trace), trace)
@@ -377,6 +389,11 @@ class DeviceSession:
             content_type=DEFAULT_CONTENT_TYPE,
             user_properties=trace.user_properties() if trace is not None else (),
         )
+
+
+def _check(now: datetime) -> None:
+    if now.tzinfo is None:
+        raise ValueError(f"now is {now.isoformat()} without an offset; give an aware datetime, in UTC")
 
 
 def _is_over(since: datetime | None, interval: timedelta, now: datetime) -> bool:
