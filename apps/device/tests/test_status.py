@@ -23,7 +23,8 @@ def played(stage, schedule, tmp_path, make_config):
     stage.at(-4, lambda: stage.cloud.send_bytes(b"\x1b[2J"))
     stage.at(1, lambda: stage.broker.drop("max300-1", refuse=True))
     stage.play(until=40)
-    return stage
+    yield stage
+    stage.store.close()
 
 
 def test_it_tells_plan_results_outbox_and_refused_messages(played, noon):
