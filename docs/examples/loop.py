@@ -109,8 +109,7 @@ hello = Hello(
 config = DeviceConfig(hello=hello, policy=Policy(max_charge_w=100_000, max_discharge_w=100_000), hold=HALF_HOUR)
 session = DeviceSession(config, MemoryStore(), random_bytes=os.urandom)  # a device has allye_protocol.store.sqlite.SqliteStore
 
-# On a device: SystemClock(), and PahoTransport(MqttOptions(host="broker.example", client_id=MAX300)).
-clock = ScaledClock(midnight - timedelta(minutes=1), started=time.time(), speed=7200)
+# On a device: PahoTransport(MqttOptions(host="broker.example", client_id=MAX300)).
 broker = MemoryBroker(time.monotonic)
 transport, cloud = MemoryTransport(broker, MAX300), MemoryTransport(broker, "cloud")
 transport.open(session.subscriptions)
@@ -119,7 +118,7 @@ schedule = Schedule(
     schedule_id=schedule_id("plan-1"),
     device_id=MAX300,
     version=1,
-    generated_at=midnight - HALF_HOUR,
+    generated_at=midnight - 2 * HALF_HOUR,
     intervals=tuple(
         Interval(start=midnight + HALF_HOUR * slot, end=midnight + HALF_HOUR * (slot + 1), rate_kw=rate_kw)
         for slot, rate_kw in enumerate((50.0, -40.0))
@@ -127,6 +126,8 @@ schedule = Schedule(
 )
 cloud.publish(Frame(topic="devices/max300-0001/schedule", payload=encode(schedule)))
 
+# On a device: SystemClock(). This one begins an hour early and plays an hour in half a second.
+clock = ScaledClock(midnight - 2 * HALF_HOUR, started=time.time(), speed=7200)
 run(session, transport, Battery(clock.now()), clock, until=schedule.end + timedelta(minutes=1))
 transport.close()
 

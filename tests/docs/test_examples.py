@@ -25,6 +25,16 @@ def test_an_example_of_the_documentation_runs(example: Path) -> None:
     assert output_of(example.read_text(encoding="utf-8"))
 
 
+def test_the_loop_over_a_transport_answers_and_reports_every_slot() -> None:
+    told = output_of((ROOT / "docs/examples/loop.py").read_text(encoding="utf-8")).split("\n")
+    assert [line.rstrip() for line in told if line] == [
+        "ack RECEIVED",
+        "ack APPLIED",
+        "execution_result SUCCEED +50 kW",
+        "execution_result SUCCEED -40 kW",
+    ]
+
+
 def test_the_readme_example_prints_what_the_readme_says() -> None:
     code, promised = re.search(r"```python\n(.*?)```\s+It prints:\s+```text\n(.*?)```", README, re.DOTALL).groups()
     assert output_of(code) == promised

@@ -12,6 +12,8 @@ from allye_device.config import AgentConfig, load_config
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
+OPERATIONS = (Path(__file__).parents[3] / "docs/operations.md").read_text(encoding="utf-8")
+
 
 def block(language: str) -> str:
     (found,) = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
@@ -27,6 +29,14 @@ def test_the_configuration_is_valid_and_shows_every_key(tmp_path):
         value = getattr(config, name)
         for key in getattr(value, "__struct_fields__", (name,)):
             assert re.search(rf"\b{key}\b", README), key
+
+
+def test_the_configuration_of_the_operations_chapter_is_valid(tmp_path):
+    (text,) = re.findall(r"```toml\n(.*?)```", OPERATIONS, re.DOTALL)
+    file = tmp_path / "device.toml"
+    file.write_text(text)
+    config = load_config(file, {})
+    assert (config.device_id, config.broker.port) == ("max300-0001", 8883)
 
 
 def test_the_program_runs():
