@@ -275,7 +275,6 @@ class World:
         self._environment = {key: value for key, value in os.environ.items() if not key.startswith("ALLYE_")}
         self._texts: dict[Path, str] = {}
         site = _site_with_hesitant_driver(folder)
-        # The folder of a killed process's imports must not change under the next one's feet.
         path = os.pathsep.join([str(site), self._environment.get("PYTHONPATH", "")])
         with_site = {**self._environment, "PYTHONPATH": path}
         self.devices: list[Device] = []
