@@ -306,7 +306,7 @@ def test_every_kind_of_event_is_told(world: World) -> None:
     world.serve(lambda: len(world.lines("result_received")) >= 2)
     assert {line["device_id"] for line in world.lines("device_announced")} == {"a", "b"}
     assert {line["device_id"] for line in world.lines("schedule_not_applied")} == {"a", "b"}
-    assert {line["slot"] for line in world.lines("result_received")} == {"2018-06-30T23:00:00+00:00"}
+    assert {line["slot"] for line in world.lines("result_received")} == {"2018-06-30T23:00:00Z"}
     assert {line["timestamp"][:16] for line in world.lines("result_received")} == {"2018-06-30T23:30"}
 
 
