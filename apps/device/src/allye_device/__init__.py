@@ -1,8 +1,8 @@
 """The reference edge agent: takes schedules over MQTT, drives one battery by them and reports every slot.
 
-``agent`` is the loop; ``battery`` what it does with its driver, ``boundary`` what it does about a bug in one; ``timekeeping`` is
-its one time; ``config``, ``assembly``, ``ownership``, ``hello``, ``logs`` and ``status`` are what stands around it. The command
-is in ``__main__``.
+``agent`` is the loop; ``battery`` what it does with its driver, ``boundary`` what it does about a bug in one; ``timekeeping``
+is its one time; ``config``, ``assembly``, ``ownership``, ``hello``, ``logs`` and ``status`` are what stands around it. The
+command is in ``__main__``.
 """
 
 from allye_device.agent import Agent
