@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+from codec import RawSchedule, schedule
 
 from allye_protocol import Capabilities, DeviceConfig, DeviceSession, Frame, Hello, Schedule, ScheduleId, digest, encode
 from allye_protocol.admission import Policy
@@ -23,7 +24,6 @@ from allye_protocol.idempotency import Ledger
 from allye_protocol.messages import Ack, AckStatus
 from allye_protocol.store import DeviceStore, Entry, EntryState, MemoryStore
 from allye_protocol.store.sqlite import SqliteStore
-from codec import RawSchedule, schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,13 +10,13 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.builders import LIMIT_W, MICROSECOND, NOON, POLICY, SLOT, entry, schedule
-from tests.strategies import schedules
 
 from allye_protocol.admission import TABLE, Case, Policy, Verdict, decide
 from allye_protocol.digest import digest
 from allye_protocol.errors import ErrorCode
 from allye_protocol.store import EntryState
+from tests.builders import LIMIT_W, MICROSECOND, NOON, POLICY, SLOT, entry, schedule
+from tests.strategies import schedules
 
 NOW = NOON - timedelta(minutes=30)
 OTHER = "0" * 64

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from tests.strategies import instants, modes_for, schedule_ids, schedules, trace_ids
 
 from allye_protocol.codec import decode, encode
 from allye_protocol.digest import digest
 from allye_protocol.ids import DeviceId, ScheduleId
 from allye_protocol.messages import Interval, Kind, Schedule
 from allye_protocol.messages.v1 import MAX_KW, RESOLUTION, watts
+from tests.strategies import instants, modes_for, schedule_ids, schedules, trace_ids
 
 START = datetime(2018, 7, 1, tzinfo=UTC)
 SCHEDULE = Schedule(

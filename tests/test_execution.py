@@ -11,13 +11,13 @@ import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tests.builders import DEVICE, MICROSECOND, NOON, SLOT, TRACE_ID, schedule, slot
 
 from allye_protocol.codec import encode
 from allye_protocol.errors import ErrorCode
 from allye_protocol.execution import judge, merge, read_meter, result_of, tolerance_w
 from allye_protocol.messages import ExecutionStatus, Schedule
 from allye_protocol.store import PlannedSlot
+from tests.builders import DEVICE, MICROSECOND, NOON, SLOT, TRACE_ID, schedule, slot
 
 HOLD = timedelta(seconds=60)
 RATED_W = 150_000.0

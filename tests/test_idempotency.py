@@ -7,9 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
-from tests.builders import DEVICE, LIMIT_W, MICROSECOND, NOON, POLICY, SLOT, TRACE_ID, schedule
-from tests.store.contract import contents
-from tests.store.faults import failing_store
 
 from allye_protocol.admission import Policy, Verdict
 from allye_protocol.codec import decode
@@ -18,6 +15,9 @@ from allye_protocol.errors import ErrorCode, Problem, RefusalError, StoreError
 from allye_protocol.idempotency import MAX_ATTEMPTS, Admission, Ledger
 from allye_protocol.messages import AckStatus, Kind, Schedule
 from allye_protocol.store import DeviceStore, EntryState, MemoryStore
+from tests.builders import DEVICE, LIMIT_W, MICROSECOND, NOON, POLICY, SLOT, TRACE_ID, schedule
+from tests.store.contract import contents
+from tests.store.faults import failing_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,10 +7,10 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.strategies import ids
 
 from allye_protocol.errors import ErrorCode, IdError
 from allye_protocol.ids import MAX_ID_CHARS, device_id, is_id, schedule_id, spells_ids
+from tests.strategies import ids
 
 NO_IDS = {
     "empty": "",

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.strategies import messages, schedules
 
 import allye_protocol
 from allye_protocol import schema
@@ -25,6 +24,7 @@ from allye_protocol.digest import digest
 from allye_protocol.messages import Kind
 from allye_protocol.messages.registry import BY_TYPE
 from allye_protocol.schema.publish import PINS
+from tests.strategies import messages, schedules
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
-from tests.strategies import messages
 
 from allye_protocol import schema
 from allye_protocol.codec import MAX_PAYLOAD_BYTES, decode, encode
 from allye_protocol.errors import DecodeError, ErrorCode
 from allye_protocol.messages.registry import BY_TYPE, KINDS, VERSIONS, Kind
 from allye_protocol.schema.publish import PINS
+from tests.strategies import messages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,13 +11,13 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.codec.bodies import BAD, NOT_JSON, OVERSIZE, VALID, Bad, body, slots, text
-from tests.strategies import acks, execution_results, hellos, messages, schedules
 
 from allye_protocol.codec import ENCODINGS, MAX_PAYLOAD_BYTES, decode, encode, problems
 from allye_protocol.errors import DecodeError, EncodeError, ErrorCode, Problem
 from allye_protocol.messages import Ack, AckStatus, ExecutionResult, Interval, Message, Schedule
 from allye_protocol.messages.registry import BY_TYPE, Kind
+from tests.codec.bodies import BAD, NOT_JSON, OVERSIZE, VALID, Bad, body, slots, text
+from tests.strategies import acks, execution_results, hellos, messages, schedules
 
 if TYPE_CHECKING:
     from collections.abc import Callable

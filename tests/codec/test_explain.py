@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from tests.codec.bodies import VALID
-
 from allye_protocol.codec.explain import Object, explain, pointer
 from allye_protocol.errors import ErrorCode
 from allye_protocol.messages.registry import Kind
+from tests.codec.bodies import VALID
 
 
 def test_a_pointer_escapes_what_rfc_6901_escapes() -> None:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.codec.bodies import BAD, VALID, body, text
-from tests.fuzz.fuzz_decode import TREES, Members, change, check, spell
-from tests.strategies import messages
 
 from allye_protocol.codec import decode, encode, problems
 from allye_protocol.codec import json as json_encoding
 from allye_protocol.errors import DecodeError, ErrorCode
 from allye_protocol.messages.registry import BY_TYPE, Kind
+from tests.codec.bodies import BAD, VALID, body, text
+from tests.fuzz.fuzz_decode import TREES, Members, change, check, spell
+from tests.strategies import messages
 
 if TYPE_CHECKING:
     from allye_protocol.messages import Message

@@ -7,11 +7,11 @@ from hashlib import sha256
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.codec.bodies import BAD, NOT_JSON, OVERSIZE, Bad, body
 
 from allye_protocol.codec.peek import Names, peek
 from allye_protocol.ids import is_id
 from allye_protocol.messages.registry import Kind
+from tests.codec.bodies import BAD, NOT_JSON, OVERSIZE, Bad, body
 
 
 def test_the_names_of_an_invalid_body() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 
 import pytest
-from tests.fuzz import fuzz_decode
 
 from allye_protocol.codec import json as json_encoding
 from allye_protocol.messages.registry import Kind
+from tests.fuzz import fuzz_decode
 
 SEED = 20181028
 

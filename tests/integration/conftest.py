@@ -7,9 +7,9 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.integration.brokers import Client, running_broker
 
 from allye_demo.broker import Broker, BrokerKind
+from tests.integration.brokers import Client, running_broker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,8 +13,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.builders import SLOT, schedule
-from tests.integration.brokers import Client, running_broker
 
 from allye_demo.broker import available_kinds
 from allye_protocol.codec import DEFAULT_CONTENT_TYPE, decode, encode
@@ -22,6 +20,8 @@ from allye_protocol.frame import Frame
 from allye_protocol.messages import Ack, ExecutionResult, ExecutionStatus, Kind
 from allye_protocol.store.sqlite import SqliteStore
 from allye_protocol.transport.base import Received
+from tests.builders import SLOT, schedule
+from tests.integration.brokers import Client, running_broker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 
 import pytest
-from tests.integration.brokers import QUIET_S
 
 from allye_demo.broker import BrokerKind
 from allye_protocol.errors import ErrorCode, TransportError
 from allye_protocol.frame import Frame
 from allye_protocol.topics import Channel, build, cloud_filters, device_filters
 from allye_protocol.transport.base import Connected, Disconnected, Received
+from tests.integration.brokers import QUIET_S
 
 
 def frame(topic: str, payload: bytes = b"1", **fields) -> Frame:

@@ -8,12 +8,12 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.integration.brokers import Client, running_broker
 
 from allye_demo.broker import BrokerKind
 from allye_protocol.errors import ErrorCode, TransportError
 from allye_protocol.frame import Frame
 from allye_protocol.transport.base import Connected, Disconnected, Received
+from tests.integration.brokers import Client, running_broker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from tests.strategies import hellos
 
 from allye_protocol.errors import ErrorCode
 from allye_protocol.ids import DeviceId
 from allye_protocol.messages.hello import hello_problems
+from tests.strategies import hellos
 
 if TYPE_CHECKING:
     from allye_protocol.messages import Hello

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import get_args
 
 import pytest
-from tests.codec.bodies import body
 
 from allye_protocol import messages
 from allye_protocol.codec import decode
 from allye_protocol.messages.registry import BY_TYPE, CHANNEL_OF, KINDS, VERSIONS, Kind, Message, versions_of
 from allye_protocol.topics import Channel
+from tests.codec.bodies import body
 
 
 def test_every_key_is_what_its_spec_says() -> None:

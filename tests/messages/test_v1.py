@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from tests.strategies import acks, execution_results, instants, rates_kw, schedules, slot_starts
 
 from allye_protocol.errors import ErrorCode
 from allye_protocol.ids import DeviceId, ScheduleId
@@ -27,6 +26,7 @@ from allye_protocol.messages.v1 import (
     is_plain_schedule,
     schedule_problems,
 )
+from tests.strategies import acks, execution_results, instants, rates_kw, schedules, slot_starts
 
 START = datetime(2018, 7, 1, tzinfo=UTC)
 

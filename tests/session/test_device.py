@@ -10,9 +10,6 @@ import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from tests.builders import CONFIG, DEVICE, HELLO, MICROSECOND, NOON, SLOT, TRACE_ID, frame_of, schedule, seeded
-from tests.store.faults import failing_store
-from tests.strategies import instants
 
 from allye_protocol import topics
 from allye_protocol.codec import MAX_PAYLOAD_BYTES, decode
@@ -35,6 +32,9 @@ from allye_protocol.store import MemoryStore, Rank
 from allye_protocol.store.sqlite import SqliteStore
 from allye_protocol.topics import Channel
 from allye_protocol.tracing import TraceContext
+from tests.builders import CONFIG, DEVICE, HELLO, MICROSECOND, NOON, SLOT, TRACE_ID, frame_of, schedule, seeded
+from tests.store.faults import failing_store
+from tests.strategies import instants
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

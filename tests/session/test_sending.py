@@ -7,13 +7,13 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.builders import MICROSECOND, NOON
-from tests.store.faults import failing_store
 
 from allye_protocol.errors import ErrorCode, StoreError
 from allye_protocol.messages import Kind
 from allye_protocol.session.sending import REFUSED_WAIT, Sending
 from allye_protocol.store import MemoryStore, Rank
+from tests.builders import MICROSECOND, NOON
+from tests.store.faults import failing_store
 
 
 def filled(rows: int) -> MemoryStore:

@@ -8,15 +8,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from tests.builders import CONFIG, DEVICE, LIMIT_W, NOON, SLOT, seeded
-from tests.store.faults import failing_store
-
 from allye_protocol.codec import decode, encode
 from allye_protocol.errors import ErrorCode, Problem, StoreError, code_of_reason
 from allye_protocol.events import DeviceEvent, ScheduleAdmitted, ScheduleRefused, ScheduleRepeated, SecurityAlert, SlotStarted
 from allye_protocol.idempotency import MAX_ATTEMPTS
 from allye_protocol.messages import Ack, AckStatus, ExecutionResult, Kind, Schedule
 from allye_protocol.session import DeviceSession, Reading
+from tests.builders import CONFIG, DEVICE, LIMIT_W, NOON, SLOT, seeded
+from tests.store.faults import failing_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable

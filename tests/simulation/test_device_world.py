@@ -12,12 +12,12 @@ import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from tests.builders import NOON, SLOT, frame_of, schedule
-from tests.simulation.device_world import World
 
 from allye_protocol.errors import ErrorCode, Problem
 from allye_protocol.store import MemoryStore
 from allye_protocol.store.sqlite import SqliteStore
+from tests.builders import NOON, SLOT, frame_of, schedule
+from tests.simulation.device_world import World
 
 if TYPE_CHECKING:
     from allye_protocol.store import DeviceStore

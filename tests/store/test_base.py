@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
-from tests.builders import MICROSECOND, NOON, SLOT, entry, slot
-from tests.store.contract import contents
-from tests.store.faults import failing_store
 
 from allye_protocol.errors import ErrorCode, StoreError
 from allye_protocol.messages import Kind
 from allye_protocol.store import EntryState, MemoryStore, OutboxRow, Rank, Rejected
 from allye_protocol.store.base import MAX_FAILED_ENTRIES, MAX_OUTBOX_ROWS, MAX_REJECTED_ROWS
 from allye_protocol.store.sqlite import SqliteStore
+from tests.builders import MICROSECOND, NOON, SLOT, entry, slot
+from tests.store.contract import contents
+from tests.store.faults import failing_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -13,12 +13,12 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
-from tests.builders import NOON, SLOT, entry, slot
-from tests.store.contract import Contents, contents
 
 from allye_protocol.messages import Kind
 from allye_protocol.store import Entry, EntryState, MemoryStore, PlannedSlot, Rank
 from allye_protocol.store.sqlite import SqliteStore
+from tests.builders import NOON, SLOT, entry, slot
+from tests.store.contract import Contents, contents
 
 NAMES = ("a", "b", "c")
 ROWS = 3

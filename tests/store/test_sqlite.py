@@ -10,13 +10,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.builders import NOON, SLOT, entry, slot
-from tests.store.contract import contents
 
 from allye_protocol.errors import ErrorCode, StoreError
 from allye_protocol.messages import Kind
 from allye_protocol.store import EntryState, Rank, Rejected
 from allye_protocol.store.sqlite import SqliteStore
+from tests.builders import NOON, SLOT, entry, slot
+from tests.store.contract import contents
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,6 +19,12 @@ from typing import TypeVar
 import paho.mqtt.client as mqtt
 import pytest
 import trustme
+
+from allye_protocol.errors import ErrorCode, TopicError, TransportError
+from allye_protocol.frame import Frame
+from allye_protocol.transport.base import Connected, Disconnected, Published, Received, Transport, TransportEvent
+from allye_protocol.transport.options import MqttOptions
+from allye_protocol.transport.paho import PahoTransport
 from tests.transport.scripted_broker import (
     CONNACK,
     CONNECT,
@@ -31,12 +37,6 @@ from tests.transport.scripted_broker import (
     Peer,
     ScriptedBroker,
 )
-
-from allye_protocol.errors import ErrorCode, TopicError, TransportError
-from allye_protocol.frame import Frame
-from allye_protocol.transport.base import Connected, Disconnected, Published, Received, Transport, TransportEvent
-from allye_protocol.transport.options import MqttOptions
-from allye_protocol.transport.paho import PahoTransport
 
 DEADLINE_S = 10.0
 SESSION_EXPIRY, REASON_STRING, RECEIVE_MAXIMUM, MAXIMUM_PACKET_SIZE = 17, 31, 33, 39

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from msgspec.structs import replace
-from tests.store.faults import failing_store
 
 from allye_device.config import BatteryConfig, ConfigError, SetpointConfig
 from allye_max300.simulator import faults
@@ -16,6 +15,7 @@ from allye_protocol import Frame
 from allye_protocol.errors import DriverError, ErrorCode, StoreError
 from allye_protocol.messages import AckStatus, ExecutionStatus
 from allye_protocol.store.memory import MemoryStore
+from tests.store.faults import failing_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
