@@ -311,8 +311,10 @@ P, F, R, A = Rank
 def test_in_a_full_outbox_the_oldest_of_the_lowest_rank_gives_way(
     store: DeviceStore, waiting: tuple[Rank, ...], new: Rank, left: str
 ) -> None:
-    for number, rank in enumerate((*waiting, new)):
-        kept = store.push(Kind.EXECUTION_RESULT if rank is R else Kind.ACK, b"%d" % number, "", rank=rank)
+    *_, kept = [
+        store.push(Kind.EXECUTION_RESULT if rank is R else Kind.ACK, b"%d" % number, "", rank=rank)
+        for number, rank in enumerate((*waiting, new))
+    ]
     assert "".join(row.payload.decode() for row in store.outbox(9)) == left
     assert (kept > 0) == ("4" in left)
     assert store.outbox_size() == ROWS
