@@ -8,85 +8,35 @@ import platform
 import sys
 from importlib.util import find_spec
 from textwrap import fill
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from allye_protocol import __version__
 from allye_protocol.cli import payloads, schemas, topics
-from allye_protocol.cli.streams import Exit, UsageError, complain, fault, printable, put, put_json
+from allye_protocol.cli.grammar import HELP_COLUMNS, NAME, STATUS, Commands, Parser
+from allye_protocol.cli.streams import Exit, UsageError, complain, fault, put, put_json
 from allye_protocol.codec import ENCODINGS
 from allye_protocol.messages import VERSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["Commands", "main", "parser"]
+__all__ = ["main", "parser"]
 
-NAME: Final = "allye-protocol"
-STATUS: Final = "exit status: 0 valid, 1 invalid, 2 usage, or a file that cannot be used"
 EXAMPLES: Final = """\
 examples:
   allye-protocol validate --kind schedule plan.json
   allye-protocol decode --json --kind ack - < ack.json
   allye-protocol topic parse devices/max300-0001/schedule
   allye-protocol schema schedule"""
-HELP_COLUMNS: Final = 78
 EXTRAS: Final = {"mqtt": "paho", "schema": "jsonschema"}
 """Each extra with a package that it installs."""
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        """End with status 2, showing nothing of the arguments that a terminal could act on."""
-        super().error("\n".join(map(printable, message.splitlines())))
-
-
-class Commands:
-    """A level of commands, each with its help and examples.
-
-    :param parser: the parser that the commands belong to.
-    :param prefix: the command line up to this level.
-    """
-
-    def __init__(self, parser: argparse.ArgumentParser, prefix: str = NAME) -> None:
-        self._prefix: Final = prefix
-        self._choices: Final = parser.add_subparsers(metavar="COMMAND", required=True, title="commands", parser_class=_Parser)
-
-    def add(
-        self, name: str, run: Callable[[argparse.Namespace], Exit], summary: str, more: str, examples: Sequence[str]
-    ) -> argparse.ArgumentParser:
-        """Add a command.
-
-        :param name: its name.
-        :param run: what it does.
-        :param summary: one line on it, beginning in lower case.
-        :param more: what else its help says.
-        :param examples: command lines, without the program's name where they begin with it.
-        """
-        made = self._made(name, summary, more, examples)
-        made.add_argument("--json", action="store_true", help="print one JSON document for programs")
-        made.set_defaults(run=run)
-        return made
-
-    def group(self, name: str, summary: str, more: str, examples: Sequence[str]) -> Commands:
-        """Add a level of commands under a name. Parameters as for :meth:`add`."""
-        return Commands(self._made(name, summary, more, examples), f"{self._prefix} {name}")
-
-    def _made(self, name: str, summary: str, more: str, examples: Sequence[str]) -> argparse.ArgumentParser:
-        lines = "\n".join(f"  {line if NAME in line else f'{NAME} {line}'}" for line in examples)
-        return self._choices.add_parser(
-            name,
-            help=summary,
-            description=fill(f"{summary[0].upper()}{summary[1:]}. {more}", HELP_COLUMNS),
-            epilog=f"examples:\n{lines}\n\n{STATUS}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-
-
 def parser() -> argparse.ArgumentParser:
     """The grammar of the command line."""
-    made = _Parser(
+    made = Parser(
         prog=NAME,
         description=fill(
             "Messages, topics and schemas of the Allye device protocol. Files may be - for the standard input.", HELP_COLUMNS

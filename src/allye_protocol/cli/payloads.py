@@ -19,7 +19,7 @@ from allye_protocol.topics import build
 if TYPE_CHECKING:
     import argparse
 
-    from allye_protocol.cli.main import Commands
+    from allye_protocol.cli.grammar import Commands
     from allye_protocol.messages import Message
 
 __all__ = ["add"]

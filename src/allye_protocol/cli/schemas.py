@@ -13,7 +13,7 @@ from allye_protocol.schema.publish import PINS
 if TYPE_CHECKING:
     import argparse
 
-    from allye_protocol.cli.main import Commands
+    from allye_protocol.cli.grammar import Commands
 
 __all__ = ["add"]
 

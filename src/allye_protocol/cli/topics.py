@@ -11,7 +11,7 @@ from allye_protocol.topics import CHANNELS, DEFAULT_ROOT, Channel, build, matche
 if TYPE_CHECKING:
     import argparse
 
-    from allye_protocol.cli.main import Commands
+    from allye_protocol.cli.grammar import Commands
 
 __all__ = ["add"]
 

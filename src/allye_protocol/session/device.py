@@ -13,13 +13,13 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
 from allye_protocol import topics
 from allye_protocol.admission import Policy, Verdict
-from allye_protocol.codec import DEFAULT_CONTENT_TYPE, decode, encode
+from allye_protocol.codec import decode
 from allye_protocol.codec.peek import peek
 from allye_protocol.errors import DecodeError, ErrorCode, Problem, StoreError, TopicError
 from allye_protocol.events import (
@@ -34,25 +34,23 @@ from allye_protocol.events import (
     SlotStarted,
 )
 from allye_protocol.execution import judge, merge, read_meter, result_of
-from allye_protocol.frame import Frame
 from allye_protocol.idempotency import MAX_ATTEMPTS, Ledger
-from allye_protocol.ids import ScheduleId
-from allye_protocol.messages import Ack, AckStatus, ExecutionResult, Hello, Kind, Message, Schedule
-from allye_protocol.messages.registry import BY_TYPE, CHANNEL_OF
+from allye_protocol.messages import Hello, Kind, Schedule
+from allye_protocol.messages.registry import CHANNEL_OF
+from allye_protocol.session.answers import Answers, is_over
 from allye_protocol.session.sending import Sending
-from allye_protocol.store.base import DeviceStore, PlannedSlot, Rank, Rejected
 from allye_protocol.tracing import RandomBytes, TraceContext
+
+if TYPE_CHECKING:
+    from allye_protocol.frame import Frame
+    from allye_protocol.store.base import DeviceStore, PlannedSlot
 
 __all__ = ["DeviceConfig", "DeviceSession", "Outgoing", "Reading"]
 
 MAX_READING_DELAY: Final = timedelta(seconds=5)
 """A reading taken later than this after a slot's end says nothing about the slot."""
 ALERT_INTERVAL: Final = timedelta(seconds=60)
-UNREAD_INTERVAL: Final = timedelta(seconds=60)
-MAX_UNREAD_ANSWERS: Final = 60
-"""How many messages that could not be read are answered in one interval; the others are kept in the ring alone."""
 PRUNE_INTERVAL: Final = timedelta(hours=6)
-HEAD_BYTES: Final = 256
 
 
 class DeviceConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,23 +105,19 @@ class DeviceSession:
         self._ledger: Final = Ledger(store, config.policy)
         self._random_bytes: Final = random_bytes
         self._rated_w: Final = max(config.hello.capabilities.max_charge_w, config.hello.capabilities.max_discharge_w)
-        self._topics: Final = {
-            kind: topics.build(self._device_id, channel, config.root) for kind, channel in CHANNEL_OF.items()
-        }
-        self._hello: Final = self._frame(config.hello, None)
+        self._answers: Final = Answers(self._device_id, config.root, store, random_bytes)
+        self._hello: Final = self._answers.frame(config.hello, None)
         self._sending: Final = Sending(store)
         self._clock_trusted = True
         self._running: tuple[datetime, str] | None = None
         self._idle = False
         self._alerted_at: datetime | None = None
-        self._unread_since: datetime | None = None
-        self._unread_answers = 0
         self._pruned_at: datetime | None = None
 
     @property
     def subscriptions(self) -> tuple[str, ...]:
         """The topic filters to subscribe to."""
-        return (self._topics[Kind.SCHEDULE],)
+        return (topics.build(self._device_id, CHANNEL_OF[Kind.SCHEDULE], self._config.root),)
 
     def hello(self) -> Frame:
         """What to publish, retained, on every connection, before anything else."""
@@ -180,7 +174,7 @@ class DeviceSession:
         with self._store.transaction():
             decision, answer = self._ledger.admit(schedule, now, clock_trusted=clock_trusted, trace_id=trace.trace_id)
             own = answer.trace_id == trace.trace_id  # a repeated answer belongs to the trace that its body names
-            self._push(answer, trace if own else TraceContext.start(self._random_bytes, answer.trace_id))
+            self._answers.push(answer, trace if own else TraceContext.start(self._random_bytes, answer.trace_id))
         if decision.problem is not None:
             return [ScheduleRefused(reference=schedule.schedule_id, problem=decision.problem, trace_id=trace.trace_id)]
         if decision.verdict is Verdict.REPEAT:
@@ -214,7 +208,7 @@ class DeviceSession:
             if problem is None:
                 planned = self._store.slots(schedule.start, schedule.end)
                 self._store.put_slots(merge(schedule, planned, now, entry.trace_id))
-            self._push(entry.answer, TraceContext.start(self._random_bytes, entry.trace_id))
+            self._answers.push(entry.answer, TraceContext.start(self._random_bytes, entry.trace_id))
         status = entry.answer.status
         return [ScheduleSettled(schedule_id=schedule_id, status=status, problem=problem, trace_id=entry.trace_id)]
 
@@ -234,7 +228,7 @@ class DeviceSession:
         self._clock_trusted = clock_trusted
         if not clock_trusted:
             return self._turn_to(None, now)
-        to_prune = _is_over(self._pruned_at, PRUNE_INTERVAL, now)
+        to_prune = is_over(self._pruned_at, PRUNE_INTERVAL, now)
         with self._store.transaction():
             ended: list[DeviceEvent] = [self._end(slot, now, reading) for slot in self._store.unreported(now)]
             current = self._open_slot_at(now)
@@ -259,7 +253,7 @@ class DeviceSession:
         result = result_of(slot, judgement, self._device_id, now)
         slot = msgspec.structs.replace(slot, reported=True)
         self._store.put_slots([slot])
-        self._push(result, TraceContext.start(self._random_bytes, slot.trace_id))
+        self._answers.push(result, TraceContext.start(self._random_bytes, slot.trace_id))
         return SlotEnded(slot=slot, judgement=judgement, result=result)
 
     def _turn_to(self, slot: PlannedSlot | None, now: datetime) -> list[DeviceEvent]:
@@ -296,11 +290,7 @@ class DeviceSession:
         :raises StoreError: the outbox cannot be read.
         """
         _check(now)
-        rows = self._sending.offer(now, limit)
-        return [
-            Outgoing(row.number, self._framed(row.kind, row.payload, TraceContext.parse(row.traceparent, row.tracestate)))
-            for row in rows
-        ]
+        return [Outgoing(row.number, self._answers.framed(row)) for row in self._sending.offer(now, limit)]
 
     def sent(self, number: int) -> None:
         """The broker has taken a frame: forget it.
@@ -322,83 +312,25 @@ class DeviceSession:
     def store_failure(self, frame: Frame, error: StoreError, now: datetime) -> Frame:
         """The answer to a message that could not be stored, to be published once, outside the outbox."""
         _check(now)
-        names = peek(frame.payload)
-        trace = TraceContext.from_frame(frame, self._random_bytes, names.trace_id)
-        return self._frame(self._failure(names.reference, error.problem, now, trace), trace)
+        return self._answers.store_failure(frame, error.problem, now)
 
     def _refuse(self, frame: Frame, problem: Problem, now: datetime) -> list[DeviceEvent]:
-        """Keep the head of what could not be read, and answer FAILED unless too many were in this interval."""
-        names = peek(frame.payload)
-        trace = TraceContext.from_frame(frame, self._random_bytes, names.trace_id)
-        begins = _is_over(self._unread_since, UNREAD_INTERVAL, now)
-        answers = begins or self._unread_answers < MAX_UNREAD_ANSWERS
-        with self._store.transaction():
-            self._keep(frame, problem, now)
-            if answers:
-                self._push(self._failure(names.reference, problem, now, trace), trace)
-        if begins:
-            self._unread_since, self._unread_answers = now, 0
-        self._unread_answers += 1
-        return [ScheduleRefused(reference=names.reference, problem=problem, trace_id=trace.trace_id)]
+        """Keep the head of what could not be read, and answer FAILED unless too many were answered just now."""
+        reference, trace = self._answers.refuse(frame, problem, now)
+        return [ScheduleRefused(reference=reference, problem=problem, trace_id=trace.trace_id)]
 
     def _alert(self, frame: Frame, what: str, now: datetime) -> list[DeviceEvent]:
         """A message for another device: said on this device's own topic only, at most once a minute."""
         problem = Problem(code=ErrorCode.MESSAGE_WRONG_DEVICE, message=f"{what}; this is {self._device_id}")
-        if _is_over(self._alerted_at, ALERT_INTERVAL, now):
-            self._refuse(frame, problem, now)
+        if is_over(self._alerted_at, ALERT_INTERVAL, now):
+            self._answers.refuse(frame, problem, now)
             self._alerted_at = now
         return [SecurityAlert(topic=frame.topic, problem=problem)]
-
-    def _keep(self, frame: Frame, problem: Problem, now: datetime) -> None:
-        head, size = frame.payload[:HEAD_BYTES], len(frame.payload)
-        topic = "".join(char if char.isprintable() else "?" for char in frame.topic[:HEAD_BYTES])
-        rejected = Rejected(at=now, topic=topic, size_bytes=size, head=head, reason=problem.reason())
-        self._store.keep_rejected(rejected)
-
-    def _failure(self, reference: str, problem: Problem, now: datetime, trace: TraceContext) -> Ack:
-        return Ack(
-            schedule_id=ScheduleId(reference),
-            device_id=self._device_id,
-            status=AckStatus.FAILED,
-            timestamp=now,
-            error_reason=problem.reason(),
-            trace_id=trace.trace_id,
-        )
-
-    def _push(self, message: Ack | ExecutionResult, trace: TraceContext) -> None:
-        kind, child = BY_TYPE[type(message)].kind, trace.child(self._random_bytes)
-        rank = self._rank_of(message) if isinstance(message, Ack) else Rank.RESULT
-        self._store.push(kind, encode(message), child.traceparent, tracestate=child.tracestate, rank=rank)
-
-    def _rank_of(self, answer: Ack) -> Rank:
-        if answer.status is not AckStatus.FAILED:
-            return Rank.ANSWER
-        known = self._store.entry(answer.schedule_id)
-        return Rank.REFUSAL if known is not None and known.answer == answer else Rank.PASSING
-
-    def _frame(self, message: Message, trace: TraceContext | None) -> Frame:
-        return self._framed(BY_TYPE[type(message)].kind, encode(message), trace)
-
-    def _framed(self, kind: Kind, payload: bytes, trace: TraceContext | None) -> Frame:
-        row = topics.CHANNELS[CHANNEL_OF[kind]]
-        return Frame(
-            topic=self._topics[kind],
-            payload=payload,
-            qos=row.qos,
-            retain=row.retained,
-            content_type=DEFAULT_CONTENT_TYPE,
-            user_properties=trace.user_properties() if trace is not None else (),
-        )
 
 
 def _check(now: datetime) -> None:
     if now.tzinfo is None:
         raise ValueError(f"now is {now.isoformat()} without an offset; give an aware datetime, in UTC")
-
-
-def _is_over(since: datetime | None, interval: timedelta, now: datetime) -> bool:
-    """Whether an interval has ended, or never began; also when the clock was set back to before it."""
-    return since is None or not timedelta(0) <= now - since < interval
 
 
 def _run_of(slot: PlannedSlot | None) -> tuple[datetime, str] | None:
