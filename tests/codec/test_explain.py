@@ -48,3 +48,15 @@ def test_a_tree_as_deep_as_it_likes_is_explained_without_recursion() -> None:
         deep = [deep]
     found = explain({**VALID[Kind.ACK], "x": deep}, Kind.ACK).problems
     assert [problem.code for problem in found] == [ErrorCode.MESSAGE_DUPLICATE_KEY]
+
+
+def test_an_id_that_is_spelled_wrong_is_listed_beside_other_problems() -> None:
+    body = {
+        "schedule_id": "plan 1",
+        "device_id": "x\n",
+        "version": "1",
+        "generated_at": "2018-01-01T00:00:00Z",
+        "intervals": [],
+    }
+    found = [problem.path for problem in explain(body, Kind.SCHEDULE).problems]
+    assert found == ["/schedule_id", "/device_id", "/version", "/intervals"]

@@ -31,7 +31,8 @@ def add(commands: Commands) -> None:
         "validate",
         _validate,
         "check payloads and list everything that is wrong with them",
-        "Every problem is one line: file, place as a JSON Pointer, code, message.",
+        "Every problem is one line: file, place as a JSON Pointer, code, message. How members fit together (slots one after "
+        "another, modes and signs) is looked at once each member by itself is right.",
         [
             "validate --kind schedule plan.json",
             "validate --kind ack --json acks/*.json",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple, get_args, g
 import msgspec
 
 from allye_protocol.errors import ErrorCode, Problem
+from allye_protocol.ids import MAX_ID_CHARS, DeviceId, ScheduleId, is_id
 from allye_protocol.messages import v1
 from allye_protocol.messages.registry import KINDS, Kind, Message, Spec, versions_of
 
@@ -196,6 +197,9 @@ def _leaf_problem(value: object, expected: Any, path: str) -> Problem | None:
             converted.astimezone(UTC)
         except OverflowError:
             return Problem(code=ErrorCode.MESSAGE_INVALID, message="the time is out of range", path=path)
+    if isinstance(converted, str) and _bare(expected) in (DeviceId, ScheduleId) and not is_id(converted):
+        message = f"an id is 1 to {MAX_ID_CHARS} characters of A-Z a-z 0-9 _ -"
+        return Problem(code=ErrorCode.MESSAGE_INVALID, message=message, path=path)
     return None
 
 
