@@ -21,6 +21,7 @@ import pytest
 from allye_cloud.database import Database
 from allye_cloud.status import states_of
 from allye_demo.broker import BrokerKind, available_kinds
+from allye_protocol.errors import TransportError
 from allye_protocol.events import ScheduleAdmitted
 from allye_protocol.ids import DeviceId
 from allye_protocol.session import DeviceSession
@@ -71,7 +72,11 @@ class Gateway:
         if transport.connected:
             for session in self.sessions.values():
                 for outgoing in session.frames_to_send(datetime.now(UTC)):
-                    transport.publish(outgoing.frame)
+                    try:
+                        transport.publish(outgoing.frame)
+                    except TransportError:  # the connection ended since it was looked at; the outbox keeps the frame
+                        session.disconnected()
+                        return
                     session.sent(outgoing.number)
 
 
