@@ -25,7 +25,8 @@ from allye_protocol.messages import (
     Schedule,
     TimeSpan,
 )
-from allye_protocol.messages.v1 import EARLIEST, LATEST, MAX_INTERVALS, MAX_KW, RESOLUTION
+from allye_protocol.messages.fields import EARLIEST, LATEST
+from allye_protocol.messages.v1 import MAX_INTERVALS, MAX_KW, RESOLUTION
 
 if TYPE_CHECKING:
     from collections.abc import Callable

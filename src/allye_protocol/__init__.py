@@ -7,51 +7,52 @@ no clock. The names here are the public ones, with those of the modules that are
 
 from __future__ import annotations
 
-from allye_protocol.codec import decode, encode, problems
+from allye_protocol.codec import problems
+from allye_protocol.convert import decode, encode
 from allye_protocol.digest import digest
 from allye_protocol.errors import AllyeError, DecodeError, EncodeError, ErrorCode, Problem
 from allye_protocol.frame import Frame
-from allye_protocol.ids import DeviceId, ScheduleId, device_id, schedule_id
+from allye_protocol.ids import device_id, schedule_id
 from allye_protocol.messages import (
     Ack,
     AckStatus,
+    Cancel,
     Capabilities,
+    DeviceStatus,
     ExecutionResult,
-    ExecutionStatus,
     Hello,
-    Interval,
     Kind,
-    Mode,
     Schedule,
-    TimeSpan,
+    ScheduleEvent,
 )
+from allye_protocol.negotiation import Agreement, Offer, choose
 from allye_protocol.session import CloudConfig, CloudSession, DeviceConfig, DeviceSession
 
 __all__ = [
     "Ack",
     "AckStatus",
+    "Agreement",
     "AllyeError",
+    "Cancel",
     "Capabilities",
     "CloudConfig",
     "CloudSession",
     "DecodeError",
     "DeviceConfig",
-    "DeviceId",
     "DeviceSession",
+    "DeviceStatus",
     "EncodeError",
     "ErrorCode",
     "ExecutionResult",
-    "ExecutionStatus",
     "Frame",
     "Hello",
-    "Interval",
     "Kind",
-    "Mode",
+    "Offer",
     "Problem",
     "Schedule",
-    "ScheduleId",
-    "TimeSpan",
+    "ScheduleEvent",
     "__version__",
+    "choose",
     "decode",
     "device_id",
     "digest",
@@ -60,4 +61,4 @@ __all__ = [
     "schedule_id",
 ]
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

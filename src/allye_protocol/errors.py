@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
+    "MAX_REASON_CHARS",
     "AllyeError",
     "DecodeError",
     "DriverError",
@@ -29,6 +30,9 @@ __all__ = [
     "ErrorClass",
     "ErrorCode",
     "IdError",
+    "NegotiationError",
+    "PeerTooNew",
+    "PeerTooOld",
     "Problem",
     "RefusalError",
     "StoreError",
@@ -80,6 +84,7 @@ class ErrorCode(StrEnum):
     MESSAGE_INVALID_FILTER = "message.invalid_filter"
     VERSION_UNSUPPORTED = "version.unsupported"
     VERSION_DOWNGRADE_LOSES = "version.downgrade_loses"
+    VERSION_NO_COMMON_ENCODING = "version.no_common_encoding"
     TIME_NAIVE = "time.naive"
     TIME_NOT_ALIGNED = "time.not_aligned"
     TIME_BAD_DURATION = "time.bad_duration"
@@ -129,6 +134,8 @@ class ErrorCode(StrEnum):
     EXEC_NO_DATA = "exec.no_data"
     INTERNAL_BUG = "internal.bug"
     INTERNAL_QUARANTINED = "internal.quarantined"
+    INTERNAL_UNSPECIFIED = "internal.unspecified"
+    """What a version-1 peer that names no registered code is upgraded to."""
 
     @property
     def error_class(self) -> ErrorClass:
@@ -250,6 +257,20 @@ class TopicError(AllyeError, ValueError):
     """A topic name or topic filter that MQTT or this protocol does not allow."""
 
     classes = frozenset({ErrorClass.MESSAGE})
+
+
+class NegotiationError(AllyeError):
+    """Two peers that have no way of speaking with each other."""
+
+    classes = frozenset({ErrorClass.VERSION})
+
+
+class PeerTooOld(NegotiationError):  # noqa: N818 - the protocol's own name for it
+    """The peer speaks only versions that are older than this side's: upgrade the peer."""
+
+
+class PeerTooNew(NegotiationError):  # noqa: N818
+    """The peer speaks only versions that this side does not know: upgrade this side."""
 
 
 class RefusalError(AllyeError):

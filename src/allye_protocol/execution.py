@@ -19,8 +19,8 @@ import msgspec
 
 from allye_protocol.errors import ErrorCode, Problem
 from allye_protocol.ids import DeviceId, ScheduleId
-from allye_protocol.messages import ExecutionResult, ExecutionStatus, TimeSpan
-from allye_protocol.messages.v1 import MAX_KW
+from allye_protocol.messages import ExecutionResult, ExecutionStatus
+from allye_protocol.messages.v1 import MAX_KW, TimeSpan
 from allye_protocol.store.base import PlannedSlot
 
 if TYPE_CHECKING:

@@ -13,9 +13,8 @@ from msgspec.structs import replace
 from allye_protocol.errors import ErrorCode
 from allye_protocol.ids import DeviceId, ScheduleId
 from allye_protocol.messages import Ack, ExecutionResult, Interval, Mode, Schedule, TimeSpan, watts
+from allye_protocol.messages.fields import EARLIEST, LATEST
 from allye_protocol.messages.v1 import (
-    EARLIEST,
-    LATEST,
     MAX_INTERVALS,
     MAX_KW,
     RESOLUTION,

@@ -14,9 +14,18 @@ from typing import Final
 from allye_protocol.codec.base import MAX_PAYLOAD_BYTES, Encoding
 from allye_protocol.codec.json import JsonEncoding
 from allye_protocol.errors import DecodeError, EncodeError, ErrorCode, Problem
-from allye_protocol.messages.registry import BY_TYPE, Kind, Message
+from allye_protocol.messages.registry import BY_TYPE, Kind, Written
 
-__all__ = ["DEFAULT_CONTENT_TYPE", "ENCODINGS", "MAX_PAYLOAD_BYTES", "Encoding", "decode", "encode", "problems"]
+__all__ = [
+    "DEFAULT_CONTENT_TYPE",
+    "ENCODINGS",
+    "MAX_PAYLOAD_BYTES",
+    "Encoding",
+    "content_types_of",
+    "decode",
+    "encode",
+    "problems",
+]
 
 _JSON: Final = JsonEncoding()
 ENCODINGS: Final[dict[str, Encoding]] = {encoding.content_type: encoding for encoding in (_JSON,)}
@@ -25,14 +34,15 @@ _KINDS: Final[dict[str, Kind]] = {kind: kind for kind in Kind}
 DEFAULT_CONTENT_TYPE: Final = _JSON.content_type
 
 
-def decode(payload: bytes, kind: Kind | str, content_type: str | None = None, *, max_bytes: int = MAX_PAYLOAD_BYTES) -> Message:
+def decode(payload: bytes, kind: Kind | str, content_type: str | None = None, *, max_bytes: int = MAX_PAYLOAD_BYTES) -> Written:
     """Turn a payload into a checked message.
 
     :param payload: the application payload, any bytes.
     :param kind: what the payload should be; a topic's channel says it.
     :param content_type: the MQTT 5 content-type property; ``None`` where the transport has none: then the first byte decides.
     :param max_bytes: size limit, bytes; a longer payload is not parsed.
-    :returns: the message; its instants are in UTC.
+    :returns: the message as it is written, of its version; its instants are in UTC.
+        :func:`allye_protocol.convert.decode` gives it in the newest one.
     :raises DecodeError: ``message.too_large``, ``message.malformed``, ``message.invalid``, ``message.duplicate_key``,
         ``message.non_finite_number``, ``message.unknown_kind``, ``version.unsupported``, a ``time`` code or a ``limit`` code;
         ``path`` is a JSON Pointer.
@@ -54,7 +64,7 @@ def problems(
         return [error.problem]
 
 
-def encode(message: Message, content_type: str = DEFAULT_CONTENT_TYPE) -> bytes:
+def encode(message: Written, content_type: str = DEFAULT_CONTENT_TYPE) -> bytes:
     """Turn a message into a payload, checking it against every rule of its kind and version.
 
     :param message: any message of :data:`allye_protocol.messages.KINDS`.
@@ -71,6 +81,11 @@ def encode(message: Message, content_type: str = DEFAULT_CONTENT_TYPE) -> bytes:
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise EncodeError.of(_too_large(len(payload), MAX_PAYLOAD_BYTES))
     return payload
+
+
+def content_types_of(version: int) -> tuple[str, ...]:
+    """The content types in which messages of a major version can be written."""
+    return tuple(content_type for content_type, encoding in ENCODINGS.items() if version in encoding.versions)
 
 
 def _kind(kind: Kind | str) -> Kind:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from allye_protocol.errors import Problem
-    from allye_protocol.messages.registry import Kind, Message
+    from allye_protocol.messages.registry import Kind, Written
 
 __all__ = ["MAX_PAYLOAD_BYTES", "Encoding"]
 
@@ -22,7 +22,12 @@ class Encoding(Protocol):
         """The media type, as in the MQTT 5 content-type property."""
         ...
 
-    def decode(self, payload: bytes, kind: Kind) -> Message:
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """The major versions that can be written in it; 0 for a kind whose shape is the same in all."""
+        ...
+
+    def decode(self, payload: bytes, kind: Kind) -> Written:
         """Parse and check a payload completely.
 
         :raises DecodeError: for whatever is wrong; nothing else.
@@ -33,7 +38,7 @@ class Encoding(Protocol):
         """Everything that is wrong with a payload; empty exactly when :meth:`decode` returns a message."""
         ...
 
-    def encode(self, message: Message) -> bytes:
+    def encode(self, message: Written) -> bytes:
         """Check and write a message.
 
         :raises EncodeError: for a message that :meth:`decode` would refuse.

@@ -17,8 +17,7 @@ import msgspec
 
 from allye_protocol.errors import ErrorCode, Problem
 from allye_protocol.ids import MAX_ID_CHARS, DeviceId, ScheduleId, is_id
-from allye_protocol.messages import v1
-from allye_protocol.messages.registry import KINDS, Kind, Message, Spec, versions_of
+from allye_protocol.messages.registry import KINDS, Kind, Spec, Written, versions_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,20 +51,21 @@ class Object(dict[str, Any]):
 class Explained(NamedTuple):
     """A message, or everything that is wrong with the body; never both."""
 
-    message: Message | None
+    message: Written | None
     problems: list[Problem]
 
 
-def explain(tree: object, kind: Kind) -> Explained:
+def explain(tree: object, kind: Kind, spoken: tuple[int, ...]) -> Explained:
     """Find everything that is wrong with a parsed body.
 
     :param tree: dicts (:class:`Object` where duplicates could be), lists, strings, numbers, booleans and ``None``.
     :param kind: what the body should be.
+    :param spoken: the versions that can be written in its encoding.
     """
     if not isinstance(tree, dict):
         problem = Problem(code=ErrorCode.MESSAGE_INVALID, message=f"a {kind} is an object, not {_shown_type(tree)}")
         return Explained(None, [problem])
-    spec_or_problem = _spec_of(tree, kind)
+    spec_or_problem = _spec_of(tree, kind, spoken)
     if isinstance(spec_or_problem, Problem):
         return Explained(None, [spec_or_problem])
     duplicates = list(_duplicates(tree, ""))
@@ -83,21 +83,31 @@ def pointer(*parts: str | int) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)
 
 
-def _spec_of(tree: dict[str, Any], kind: Kind) -> Spec | Problem:
-    """The type to read by: the body's version, or the only one where the kind has none."""
-    versions = versions_of(kind)
-    if versions == (0,):
-        return KINDS[kind, 0]
-    if "version" not in tree and not KINDS[kind, v1.VERSION].says_version:
-        return KINDS[kind, v1.VERSION]
+def _spec_of(tree: dict[str, Any], kind: Kind, spoken: tuple[int, ...]) -> Spec | Problem:
+    """The type to read by: the body's version, or the only one where the kind has none.
+
+    A body that should say its version and does not, or says no number, is read by the version that it looks most like, so that
+    its other problems are listed.
+    """
+    known = [KINDS[kind, version] for version in versions_of(kind) if version in spoken]
+    silent = [spec for spec in known if not spec.says_version]
+    if "version" not in tree and silent:
+        return silent[-1]
     version = tree.get("version")
-    if isinstance(version, int) and not isinstance(version, bool) and version not in versions:
+    if isinstance(version, int) and not isinstance(version, bool):
+        for spec in known:
+            if spec.version == version:
+                return spec
+        versions = [spec.version for spec in known]
         shown = version if abs(version) < 2**63 else "a huge number"
         message = f"version {shown} is not supported here; supported: {', '.join(map(str, versions))}"
         return Problem(
-            code=ErrorCode.VERSION_UNSUPPORTED, message=message, path="/version", details={"supported_versions": list(versions)}
+            code=ErrorCode.VERSION_UNSUPPORTED, message=message, path="/version", details={"supported_versions": versions}
         )
-    return KINDS[kind, version if version in versions and not isinstance(version, (bool, float)) else versions[0]]
+    if not known:
+        message = f"a {kind} cannot be written in this encoding"
+        return Problem(code=ErrorCode.MESSAGE_UNKNOWN_KIND, message=message)
+    return max(known, key=lambda spec: sum(field.name in tree for field in _fields(spec.struct)))
 
 
 def _duplicates(node: object, path: str) -> Iterator[Problem]:
@@ -162,6 +172,9 @@ def _value_problems(value: object, expected: Any, path: str) -> Iterator[Problem
         yield problem
 
 
+_SLOTS: Final = ("/intervals", "/rates_w")
+
+
 def _list_problems(value: list[Any], expected: Any, path: str) -> Iterator[Problem]:
     """The problems of the elements; the list's own length is a problem of its place."""
     element = get_args(_bare(expected))[0]
@@ -169,7 +182,7 @@ def _list_problems(value: list[Any], expected: Any, path: str) -> Iterator[Probl
     low = max((meta.min_length or 0 for meta in limits), default=0)
     high = min((meta.max_length for meta in limits if meta.max_length is not None), default=len(value))
     if not low <= len(value) <= high:
-        of_slots = path == "/intervals"
+        of_slots = path in _SLOTS
         empty = len(value) < low
         code = (ErrorCode.TIME_EMPTY if empty else ErrorCode.LIMIT_SLOTS) if of_slots else ErrorCode.MESSAGE_INVALID
         yield Problem(

@@ -24,7 +24,7 @@ import msgspec
 from allye_protocol.codec.explain import Explained, Object, explain
 from allye_protocol.errors import DecodeError, EncodeError, ErrorCode, Problem
 from allye_protocol.messages import v1
-from allye_protocol.messages.registry import BY_TYPE, KINDS, Kind, Message, versions_of
+from allye_protocol.messages.registry import BY_TYPE, KINDS, NEWEST, VERSIONS, Kind, Written, versions_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,30 +43,29 @@ class JsonEncoding:
         """``application/json``."""
         return "application/json"
 
-    def decode(self, payload: bytes, kind: Kind) -> Message:
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """All of them."""
+        return _SPOKEN
+
+    def decode(self, payload: bytes, kind: Kind) -> Written:
         """Parse and check; see :class:`~allye_protocol.codec.base.Encoding`."""
-        read, clears = _FAST[kind]
+        read, clears = _fast(payload, kind)
         try:
             message = read(payload)
-        except _PARSE_ERRORS as error:
-            raise DecodeError.of(_why_not(payload, kind, error)) from None
+        except _PARSE_ERRORS:
+            return _explained_message(payload, kind)
         return message if clears(payload, message) else _explained_message(payload, kind)
 
     def problems(self, payload: bytes, kind: Kind) -> list[Problem]:
         """Everything that is wrong with a payload; see :class:`~allye_protocol.codec.base.Encoding`."""
-        problems = _explained(payload, kind).problems
-        if not problems:
-            # The standard library takes NaN and infinities for numbers. In an unknown member nothing but msgspec refuses them.
-            try:
-                _FAST[kind][0](payload)
-            except _PARSE_ERRORS as error:
-                problems = [_malformed(str(error))]
-        return problems
+        return _explained(payload, kind).problems
 
-    def encode(self, message: Message) -> bytes:
+    def encode(self, message: Written) -> bytes:
         """Check and write; the proof that a peer will accept the bytes is that this library reads them."""
-        kind = _KIND_OF[type(message)]
-        read, clears = _FAST[kind]
+        spec = BY_TYPE[type(message)]
+        kind = spec.kind
+        read, clears = _FAST[kind, spec.version]
         try:
             payload = _ENCODER.encode(message)
             checked = read(payload)
@@ -118,23 +117,31 @@ def _clears_execution_result(payload: bytes, result: v1.ExecutionResult) -> bool
     )
 
 
-def _never_clears(_payload: bytes, _message: Message) -> bool:
+def _never_clears(_payload: bytes, _message: Written) -> bool:
     """A hello comes once a connection: the slow road is fast enough."""
     return False
 
 
 _NOT_MARKS: Final = bytes(set(range(256)) - set(b",Z\\"))
 """Everything that is not counted. A long body is stripped of it first, as that takes less time than counting it twice."""
-_CLEARS: Final[dict[Kind, Callable[[bytes, Any], bool]]] = {
-    Kind.SCHEDULE: _clears_schedule,
-    Kind.ACK: _clears_ack,
-    Kind.EXECUTION_RESULT: _clears_execution_result,
-    Kind.HELLO: _never_clears,
+_CLEARS: Final[dict[tuple[Kind, int], Callable[[bytes, Any], bool]]] = {
+    (Kind.SCHEDULE, 1): _clears_schedule,
+    (Kind.ACK, 1): _clears_ack,
+    (Kind.EXECUTION_RESULT, 1): _clears_execution_result,
 }
-_FAST: Final = {
-    kind: (msgspec.json.Decoder(KINDS[kind, versions_of(kind)[-1]].struct).decode, clears) for kind, clears in _CLEARS.items()
-}
-_KIND_OF: Final = {struct: spec.kind for struct, spec in BY_TYPE.items()}
+"""The kinds that come often enough for a fast road."""
+_FAST: Final = {key: (msgspec.json.Decoder(spec.struct).decode, _CLEARS.get(key, _never_clears)) for key, spec in KINDS.items()}
+_OLDEST: Final = {kind: _FAST[kind, versions_of(kind)[0]] for kind in Kind}
+_NEWEST: Final = {kind: _FAST[kind, versions_of(kind)[-1]] for kind in Kind}
+_SAYS_NEWEST: Final = f'"version":{NEWEST}'.encode()
+
+
+def _fast(payload: bytes, kind: Kind) -> tuple[Callable[[bytes], Any], Callable[[bytes, Any], bool]]:
+    """How to read a body fast, by the version that it seems to have. A wrong guess costs time: its reader does not clear it."""
+    return _NEWEST[kind] if _SAYS_NEWEST in payload else _OLDEST[kind]
+
+
+_SPOKEN: Final = (0, *VERSIONS)
 _PARSE_ERRORS: Final = (msgspec.MsgspecError, RecursionError, ValueError, OverflowError)
 _ENCODER: Final = msgspec.json.Encoder()
 
@@ -157,32 +164,34 @@ def _explained(payload: bytes, kind: Kind) -> Explained:
         return Explained(None, [_malformed("nested too deeply")])
     except ValueError as error:
         return Explained(None, [_malformed(str(error))])
-    return explain(tree, kind)
+    explained = explain(tree, kind, _SPOKEN)
+    if explained.message is not None:
+        # The standard library takes NaN and infinities for numbers. In an unknown member nothing but msgspec refuses them.
+        try:
+            _FAST[kind, BY_TYPE[type(explained.message)].version][0](payload)
+        except _PARSE_ERRORS as error:
+            return Explained(None, [_malformed(str(error))])
+    return explained
 
 
-def _explained_message(payload: bytes, kind: Kind) -> Message:
+def _explained_message(payload: bytes, kind: Kind) -> Written:
     message, problems = _explained(payload, kind)
     if message is None:
         raise DecodeError.of(problems[0])
     return message
 
 
-def _why_not(payload: bytes, kind: Kind, error: Exception) -> Problem:
-    """The first problem of a payload that msgspec could not read."""
-    problems = _explained(payload, kind).problems
-    return problems[0] if problems else _malformed(str(error))
-
-
-def _why_not_written(message: Message, kind: Kind, error: Exception) -> Problem:
+def _why_not_written(message: Written, kind: Kind, error: Exception) -> Problem:
     """The first problem of a message whose own encoding could not be read, or which has none."""
     for problem in _not_finite(message, ""):
         return problem
     if isinstance(error, DecodeError):
         return error.problem
     try:
-        return _why_not(_ENCODER.encode(message), kind, error)
+        problems = _explained(_ENCODER.encode(message), kind).problems
     except (*_PARSE_ERRORS, TypeError):
-        return Problem(code=ErrorCode.MESSAGE_INVALID, message=f"cannot be written as JSON: {error}")
+        problems = []
+    return problems[0] if problems else Problem(code=ErrorCode.MESSAGE_INVALID, message=f"cannot be written as JSON: {error}")
 
 
 def _malformed(why: str) -> Problem:

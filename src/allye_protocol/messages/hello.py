@@ -13,7 +13,7 @@ from msgspec import Meta
 
 from allye_protocol.errors import ErrorCode, Problem
 from allye_protocol.ids import is_id
-from allye_protocol.messages.v1 import DeviceIdField
+from allye_protocol.messages.fields import DeviceIdField
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-__all__ = ["ID_SCHEMA", "INSTANT_SCHEMA", "SLOT_SCHEMA"]
+__all__ = ["CODE_SCHEMA", "DIGEST_SCHEMA", "ID_SCHEMA", "INSTANT_SCHEMA", "SLOT_SCHEMA"]
 
 _DATE: Final = "(1969|19[7-9][0-9]|2[01][0-9][0-9]|2200)-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 _HOUR: Final = "([01][0-9]|2[0-3])"
@@ -42,3 +42,9 @@ SLOT_SCHEMA: Final = _text(
     },
 )
 """The same on a UTC half-hour, as far as a pattern can say so."""
+
+DIGEST_SCHEMA: Final = _text("[0-9a-f]{64}", "0-9a-f")
+"""A SHA-256: 64 lower-case hex digits."""
+
+CODE_SCHEMA: Final = _text("[a-z_]+[.][a-z_]+", "a-z_.")
+"""An error code: ``class.name``."""

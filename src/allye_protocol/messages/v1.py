@@ -12,7 +12,7 @@ The types below are the contract; the published JSON Schemas are generated from 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
@@ -23,15 +23,24 @@ import msgspec
 from msgspec import Meta
 
 from allye_protocol.errors import MAX_REASON_CHARS, ErrorCode, Problem
-from allye_protocol.ids import MAX_ID_CHARS, DeviceId, ScheduleId, is_id, spells_ids
-from allye_protocol.messages.patterns import ID_SCHEMA, INSTANT_SCHEMA, SLOT_SCHEMA
+from allye_protocol.ids import spells_ids
+from allye_protocol.messages.fields import (
+    EARLIEST,
+    LATEST,
+    DeviceIdField,
+    Instant,
+    ScheduleIdField,
+    Text,
+    id_problems,
+    instant_problems,
+    shown,
+)
+from allye_protocol.messages.patterns import SLOT_SCHEMA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
-    "EARLIEST",
-    "LATEST",
     "MAX_INTERVALS",
     "RESOLUTION",
     "VERSION",
@@ -56,14 +65,9 @@ VERSION: Final = 1
 MAX_INTERVALS: Final = 48
 """A day of half-hours. A local day of 50 half-hours travels as two schedules."""
 RESOLUTION: Final = timedelta(minutes=30)
-EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
-LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
-"""Instants lie in ``[EARLIEST, LATEST)``: room for a device that boots in 1970, and no arithmetic on them can overflow."""
 _GRID_END: Final = (LATEST - EARLIEST) // RESOLUTION - MAX_INTERVALS
 MAX_KW: Final = 10_000.0
 
-Instant = Annotated[datetime, Meta(tz=True, extra_json_schema=INSTANT_SCHEMA)]
-Text = Annotated[str, Meta(max_length=1024)]
 TraceId = Annotated[
     Text,
     Meta(
@@ -73,32 +77,6 @@ TraceId = Annotated[
             "replaces it and passes it on to nobody."
         ),
         examples=["4bf92f3577b34da6a3ce929d0e0e4736"],
-    ),
-]
-ScheduleIdField = Annotated[
-    ScheduleId,
-    Meta(
-        min_length=1,
-        max_length=MAX_ID_CHARS,
-        description=(
-            "Names one content for ever: 1 to 64 characters of A-Z a-z 0-9 _ -. A changed plan is a new id, so a repeated "
-            "delivery can be told from a new plan."
-        ),
-        examples=["plan-2018-07-01-a"],
-        extra_json_schema=ID_SCHEMA,
-    ),
-]
-DeviceIdField = Annotated[
-    DeviceId,
-    Meta(
-        min_length=1,
-        max_length=MAX_ID_CHARS,
-        description=(
-            "The device that the message is for, or comes from: 1 to 64 characters of A-Z a-z 0-9 _ -. It stands in the "
-            "topic too; the receiver refuses a message in which the two differ."
-        ),
-        examples=["max300-0001"],
-        extra_json_schema=ID_SCHEMA,
     ),
 ]
 SlotStart = Annotated[
@@ -461,8 +439,8 @@ def _agrees(mode: Mode | None, rate_kw: float) -> bool:
 
 def schedule_problems(schedule: Schedule) -> Iterator[Problem]:
     """Everything that is wrong with a schedule whose fields are right one by one, in the order of the message."""
-    yield from _id_problems(schedule.schedule_id, schedule.device_id)
-    yield from _instant_problems(schedule.generated_at, "/generated_at")
+    yield from id_problems(schedule.schedule_id, schedule.device_id)
+    yield from instant_problems(schedule.generated_at, "/generated_at")
     before: datetime | None = None
     for index, slot in enumerate(schedule.intervals):
         path = f"/intervals/{index}"
@@ -492,48 +470,31 @@ def _sequence_problem(before: datetime, slot: Interval, path: str) -> Problem:
         code, what = ErrorCode.TIME_OUT_OF_ORDER, "comes before"
     else:
         code, what = ErrorCode.TIME_OVERLAP, "overlaps"
-    message = f"starts at {_shown(slot.start)}, which {what} the slot that ends at {_shown(before)}; slots follow one another"
+    message = f"starts at {shown(slot.start)}, which {what} the slot that ends at {shown(before)}; slots follow one another"
     return Problem(code=code, message=message, path=path)
 
 
 def ack_problems(ack: Ack) -> Iterator[Problem]:
     """Everything that is wrong with an acknowledgement whose fields are right one by one."""
-    yield from _id_problems(ack.schedule_id, ack.device_id)
-    yield from _instant_problems(ack.timestamp, "/timestamp")
+    yield from id_problems(ack.schedule_id, ack.device_id)
+    yield from instant_problems(ack.timestamp, "/timestamp")
     if ack.applied_at is not None:
-        yield from _instant_problems(ack.applied_at, "/applied_at")
+        yield from instant_problems(ack.applied_at, "/applied_at")
 
 
 def execution_result_problems(result: ExecutionResult) -> Iterator[Problem]:
     """Everything that is wrong with an execution result whose fields are right one by one."""
-    yield from _id_problems(result.schedule_id, result.device_id)
+    yield from id_problems(result.schedule_id, result.device_id)
     yield from _slot_problems(result.interval.start, result.interval.end, "/interval")
-    yield from _instant_problems(result.timestamp, "/timestamp")
-
-
-def _id_problems(schedule: str, device: str) -> Iterator[Problem]:
-    for text, path in ((schedule, "/schedule_id"), (device, "/device_id")):
-        if not is_id(text):
-            message = f"an id is 1 to {MAX_ID_CHARS} characters of A-Z a-z 0-9 _ -"
-            yield Problem(code=ErrorCode.MESSAGE_INVALID, message=message, path=path)
-
-
-def _instant_problems(instant: datetime, path: str) -> Iterator[Problem]:
-    if not EARLIEST <= instant < LATEST:
-        message = f"{instant.isoformat()} is not between {EARLIEST.year} and {LATEST.year}"
-        yield Problem(code=ErrorCode.MESSAGE_INVALID, message=message, path=path)
+    yield from instant_problems(result.timestamp, "/timestamp")
 
 
 def _slot_problems(start: datetime, end: datetime, path: str) -> Iterator[Problem]:
-    yield from _instant_problems(start, f"{path}/start")
-    yield from _instant_problems(end, f"{path}/end")
+    yield from instant_problems(start, f"{path}/start")
+    yield from instant_problems(end, f"{path}/end")
     if start.minute % 30 or start.second or start.microsecond:
-        message = f"{_shown(start)} is not on :00 or :30 of a UTC hour"
+        message = f"{shown(start)} is not on :00 or :30 of a UTC hour"
         yield Problem(code=ErrorCode.TIME_NOT_ALIGNED, message=message, path=f"{path}/start")
     if end - start != RESOLUTION:
         message = f"lasts {(end - start).total_seconds():g} s from its start; a version-1 slot lasts 1800 s"
         yield Problem(code=ErrorCode.TIME_BAD_DURATION, message=message, path=f"{path}/end")
-
-
-def _shown(instant: datetime) -> str:
-    return instant.isoformat().replace("+00:00", "Z")
