@@ -35,6 +35,7 @@ __all__ = [
     "PeerTooOld",
     "Problem",
     "RefusalError",
+    "SigningError",
     "StoreError",
     "TopicError",
     "TransportError",
@@ -249,6 +250,12 @@ class EncodeError(AllyeError):
 
 class IdError(AllyeError, ValueError):
     """A text that is not a device id or a schedule id."""
+
+    classes = frozenset({ErrorClass.MESSAGE})
+
+
+class SigningError(AllyeError, ValueError):
+    """A key, or a name of a key, with which nothing can be signed or verified. Never the fault of a message."""
 
     classes = frozenset({ErrorClass.MESSAGE})
 
