@@ -1,32 +1,51 @@
-"""The life of one schedule on the cloud's side, as a transition table.
+"""The life of one schedule or one cancel on the cloud's side, as a transition table.
 
-1. PENDING, SENT, RECEIVED, then APPLIED, FAILED, EXPIRED, DEAD or SUPERSEDED. States only move forward: what is not in the
-   table changes nothing. A late RECEIVED after APPLIED is recorded and changes nothing.
-2. A PUBACK is neither delivery nor durability: only the device's answer moves a schedule beyond SENT.
-3. FAILED with a retryable code does not end anything: the schedule is repeated. With any other code it is DEAD at once: the
+1. PENDING, SENT, RECEIVED, then APPLIED, FAILED, EXPIRED, DEAD, SUPERSEDED or CANCELLED. States only move forward: what is not
+   in the table changes nothing. A late RECEIVED after APPLIED is recorded and changes nothing.
+2. A PUBACK is neither delivery nor durability: only the device's answer moves a delivery beyond SENT.
+3. FAILED with a retryable code does not end anything: the delivery is repeated. With any other code it is DEAD at once: the
    dead-letter list, from which only a new schedule is made.
 4. A repetition waits ``uniform(0, min(cap, base * 2**n))`` (full jitter), so that a fleet that failed together does not come
    back together.
+5. A cancel is a delivery of its own. APPLIED means that the device has taken back what it names; then the schedule's own
+   delivery is CANCELLED.
 """
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import msgspec
 
-from allye_protocol.messages import AckStatus
+from allye_protocol.codec import DEFAULT_CONTENT_TYPE
+from allye_protocol.convert import decode
+from allye_protocol.messages import AckStatus, Cancel, Kind, Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["OPEN", "TRANSITIONS", "Cause", "Delivery", "RetryPolicy", "State", "cause_of", "moved"]
+__all__ = [
+    "OPEN",
+    "STORED_CONTENT_TYPE",
+    "TRANSITIONS",
+    "Cause",
+    "Delivery",
+    "RetryPolicy",
+    "State",
+    "cancel_id",
+    "cause_of",
+    "message_of",
+    "moved",
+]
+
+STORED_CONTENT_TYPE: Final = DEFAULT_CONTENT_TYPE
+"""The encoding of :attr:`Delivery.payload`, which is of the newest version."""
 
 
 class State(StrEnum):
-    """How far a schedule has come, as the cloud knows it."""
+    """How far a delivery has come, as the cloud knows it."""
 
     PENDING = "PENDING"
     SENT = "SENT"
@@ -38,6 +57,8 @@ class State(StrEnum):
     DEAD = "DEAD"
     SUPERSEDED = "SUPERSEDED"
     """A newer schedule covers all that was left of it."""
+    CANCELLED = "CANCELLED"
+    """A cancel took it back: before it was settled, or the device has said so."""
 
 
 class Cause(StrEnum):
@@ -50,10 +71,11 @@ class Cause(StrEnum):
     FAILED_FOR_GOOD = "failed_for_good"
     HORIZON_PASSED = "horizon_passed"
     SUPERSEDED = "superseded"
+    CANCELLED = "cancelled"
 
 
 OPEN: Final = (State.PENDING, State.SENT, State.RECEIVED, State.FAILED)
-"""The states in which the cloud still works on a schedule."""
+"""The states in which the cloud still works on a delivery."""
 
 TRANSITIONS: Final[dict[tuple[State, Cause], State]] = {
     (State.PENDING, Cause.PUBLISHED): State.SENT,
@@ -63,6 +85,7 @@ TRANSITIONS: Final[dict[tuple[State, Cause], State]] = {
     **{(state, Cause.FAILED_FOR_GOOD): State.DEAD for state in OPEN},
     **{(state, Cause.HORIZON_PASSED): State.EXPIRED for state in OPEN},
     **{(state, Cause.SUPERSEDED): State.SUPERSEDED for state in OPEN},
+    **{(state, Cause.CANCELLED): State.CANCELLED for state in (*OPEN, State.APPLIED)},
 }
 """Where a cause leads from a state; what is not here changes nothing. An APPLIED that comes after EXPIRED or DEAD still tells
 the truth about the device, so it counts."""
@@ -87,14 +110,17 @@ class RetryPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """One schedule on its way to its device.
+    """One schedule, or one cancel, on its way to its device.
 
-    :param schedule_id: the schedule.
+    :param kind: schedule or cancel.
+    :param schedule_id: the schedule; of a cancel the one that it takes back, ``None`` for everything from an instant on.
     :param device_id: its device.
-    :param generated_at: its place in the order of the device's schedules.
-    :param start: first instant of its horizon.
-    :param end: the instant after its horizon; repeating stops there.
-    :param payload: the schedule as JSON of the newest version.
+    :param sequence: its place in the order of all that the device is asked.
+    :param digest: what a schedule means, hashed (:func:`allye_protocol.digest.digest`); ``None`` for a cancel.
+    :param start: first instant of its horizon; of a cancel the instant from which on it counts.
+    :param end: the instant after its horizon.
+    :param until: repeating stops here: at the end, or before it where the schedule expires or is taken back from then on.
+    :param payload: the message, of the newest version in :data:`STORED_CONTENT_TYPE`; :func:`message_of` reads it.
     :param traceparent: the W3C trace context that it travels with.
     :param state: how far it has come.
     :param attempts: how often it was published.
@@ -103,13 +129,17 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
         answered, and settled.
     :param alarmed: the alarm for it was raised.
     :param reason: the device's words with the last FAILED.
+    :param held: why it cannot be sent in what the device speaks now; empty when it can.
     """
 
-    schedule_id: str
+    kind: Kind
+    schedule_id: str | None
     device_id: str
-    generated_at: datetime
+    sequence: int
+    digest: str | None
     start: datetime
     end: datetime
+    until: datetime
     payload: bytes
     traceparent: str
     state: State
@@ -121,6 +151,27 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     settled_at: datetime | None = None
     alarmed: bool = False
     reason: str = ""
+    held: str = ""
+
+    @property
+    def delivery_id(self) -> str:
+        """What names it in a store and between session and app: the schedule's id, or :func:`cancel_id`."""
+        if self.kind is Kind.SCHEDULE and self.schedule_id is not None:
+            return self.schedule_id
+        return cancel_id(self.device_id, self.sequence)
+
+
+def cancel_id(device_id: str, sequence: int) -> str:
+    """What names the delivery of a cancel. No schedule has such an id."""
+    return f"{device_id}#{sequence}"
+
+
+def message_of(delivery: Delivery) -> Schedule | Cancel:
+    """The schedule or cancel that a delivery carries.
+
+    :raises DecodeError: when the store has changed it.
+    """
+    return cast("Schedule | Cancel", decode(delivery.payload, delivery.kind, STORED_CONTENT_TYPE))
 
 
 class _Step(NamedTuple):

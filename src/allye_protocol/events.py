@@ -13,7 +13,7 @@ import msgspec
 from allye_protocol.delivery import State
 from allye_protocol.errors import Problem
 from allye_protocol.execution import Judgement
-from allye_protocol.messages import AckStatus, ExecutionResult, Hello, Schedule
+from allye_protocol.messages import AckStatus, DeviceStatus, ExecutionResult, Hello, Kind, Schedule, ScheduleEvent
 from allye_protocol.store.base import PlannedSlot
 
 __all__ = [
@@ -21,8 +21,11 @@ __all__ = [
     "CloudEvent",
     "DefaultControl",
     "DeliveryChanged",
+    "DeliveryHeld",
     "DeviceAnnounced",
     "DeviceEvent",
+    "DeviceUnreachable",
+    "EventReceived",
     "MessageRefused",
     "ResultReceived",
     "ScheduleAdmitted",
@@ -32,6 +35,7 @@ __all__ = [
     "SecurityAlert",
     "SlotEnded",
     "SlotStarted",
+    "StatusReceived",
 ]
 
 
@@ -129,14 +133,46 @@ class DeviceAnnounced(msgspec.Struct, frozen=True, kw_only=True):
     hello: Hello
 
 
-class DeliveryChanged(msgspec.Struct, frozen=True, kw_only=True):
-    """A schedule's delivery moved forward.
+class DeviceUnreachable(msgspec.Struct, frozen=True, kw_only=True):
+    """A device said a hello that leaves no common version or encoding: what is for it waits until it says another.
 
+    :param problem: ``version.unsupported`` or ``version.no_common_encoding``, with both sides and which one to upgrade.
+    """
+
+    device_id: str
+    problem: Problem
+
+
+class DeliveryHeld(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivery cannot be sent in what its device speaks now, and waits. It is tried again with the device's next hello.
+
+    :param delivery_id: see :attr:`~allye_protocol.delivery.Delivery.delivery_id`.
+    :param kind: schedule or cancel.
+    :param schedule_id: the schedule; of a cancel the one that it takes back, if it names one.
+    :param problem: ``version.downgrade_loses`` with the member's path, or what :class:`DeviceUnreachable` says.
+    """
+
+    delivery_id: str
+    kind: Kind
+    schedule_id: str | None
+    device_id: str
+    problem: Problem
+    trace_id: str
+
+
+class DeliveryChanged(msgspec.Struct, frozen=True, kw_only=True):
+    """The delivery of a schedule or a cancel moved forward.
+
+    :param delivery_id: see :attr:`~allye_protocol.delivery.Delivery.delivery_id`.
+    :param kind: schedule or cancel.
+    :param schedule_id: the schedule; of a cancel the one that it takes back, if it names one.
     :param before: the state before; ``after``: the state now.
     :param reason: the device's words, for FAILED and DEAD.
     """
 
-    schedule_id: str
+    delivery_id: str
+    kind: Kind
+    schedule_id: str | None
     device_id: str
     before: State
     after: State
@@ -150,12 +186,32 @@ class ResultReceived(msgspec.Struct, frozen=True, kw_only=True):
     result: ExecutionResult
 
 
-class AlarmRaised(msgspec.Struct, frozen=True, kw_only=True):
-    """The first slot is near and the device has not said APPLIED."""
+class EventReceived(msgspec.Struct, frozen=True, kw_only=True):
+    """A device told, for the first time, what happened to a schedule or to its control."""
 
-    schedule_id: str
+    event: ScheduleEvent
+
+
+class StatusReceived(msgspec.Struct, frozen=True, kw_only=True):
+    """A device's status: its own, or with ``online`` false its last will, which the broker published when it went away."""
+
+    status: DeviceStatus
+
+
+class AlarmRaised(msgspec.Struct, frozen=True, kw_only=True):
+    """The first slot of a schedule, or the instant from which on a cancel counts, is near, and the device has not confirmed it.
+
+    :param delivery_id: see :attr:`~allye_protocol.delivery.Delivery.delivery_id`.
+    :param kind: schedule or cancel.
+    :param schedule_id: the schedule; of a cancel the one that it takes back, if it names one.
+    :param starts: that instant.
+    """
+
+    delivery_id: str
+    kind: Kind
+    schedule_id: str | None
     device_id: str
-    first_slot: datetime
+    starts: datetime
     state: State
     trace_id: str
 
@@ -170,4 +226,15 @@ class MessageRefused(msgspec.Struct, frozen=True, kw_only=True):
     problem: Problem
 
 
-CloudEvent = DeviceAnnounced | DeliveryChanged | ResultReceived | AlarmRaised | MessageRefused
+CloudEvent = (
+    DeviceAnnounced
+    | DeviceUnreachable
+    | DeliveryHeld
+    | DeliveryChanged
+    | ResultReceived
+    | EventReceived
+    | StatusReceived
+    | AlarmRaised
+    | MessageRefused
+    | SecurityAlert
+)
