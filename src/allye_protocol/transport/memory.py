@@ -1,32 +1,36 @@
-"""An MQTT broker inside the process, and a transport to it.
+"""An MQTT broker inside the process. :class:`MemoryTransport` is the way to it.
 
 1. It behaves as MQTT 5 says a broker may: QoS 0 and 1, retained messages, persistent sessions with an expiry, last wills,
    ``$share`` in turn, wildcards, message expiry, a limit of unacknowledged messages a client, a packet size limit, and delivery
    in order and again after a lost connection. A client with overlapping subscriptions gets one copy.
-2. Nothing happens by itself: no thread, no clock, no chance. Time comes from ``now``; every call does all its work before it
-   returns. So one thread may drive a broker and thousands of clients and repeat a run exactly; several threads may share one.
-3. A connection that was lost is mended by the next :meth:`MemoryTransport.wait` that finds nothing to tell, or as soon as a
+2. Nothing happens by itself: no thread, no clock. Time comes from ``now``; without faults every call does all its work before
+   it returns. So one thread may drive a broker and thousands of clients and repeat a run exactly; threads may share one, too.
+3. What goes wrong is told by :class:`~allye_protocol.transport.faults.Faults`, may change at any time, and comes from a seed.
+   What is late arrives in :meth:`MemoryBroker.run_due`, which every call on a transport does first.
+4. A connection that was lost is mended by the next :meth:`MemoryTransport.wait` that finds nothing to tell, or as soon as a
    broker that was away is back.
 """
 
 from __future__ import annotations
 
-from itertools import count
+from functools import partial
 from threading import RLock
 from typing import TYPE_CHECKING
 
 from allye_protocol.errors import ErrorCode, TransportError
-from allye_protocol.matching import Matcher, check_filter, check_name, matches, split_share
 from allye_protocol.transport.base import Connected, Disconnected, Published
-from allye_protocol.transport.mailbox import Mailbox
-from allye_protocol.transport.memory_session import Message, Session, Share
+from allye_protocol.transport.faults import Faults, Incident, Passage, Way
+from allye_protocol.transport.memory_link import Link, Network
+from allye_protocol.transport.memory_routing import Routing
+from allye_protocol.transport.memory_session import Message, Session
+from allye_protocol.transport.memory_transport import MemoryTransport
 from allye_protocol.transport.packet import check_packet_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from allye_protocol.frame import Frame
-    from allye_protocol.transport.base import Received, TransportEvent
+    from allye_protocol.transport.base import Received
 
 __all__ = ["MemoryBroker", "MemoryTransport"]
 
@@ -36,22 +40,72 @@ _MAX_QOS = 1
 class MemoryBroker:
     """The broker.
 
-    :param now: the time, s, from any origin; it only matters for expiry.
+    :param now: the time, s, from any origin; it matters for expiry and for what is late.
     :param max_packet_bytes: the largest packet that it takes, bytes; ``None`` for no limit.
+    :param seed: of everything that :class:`~allye_protocol.transport.faults.Faults` leave to chance.
+    :param watch: called with everything that happens between it and its clients.
     """
 
-    def __init__(self, now: Callable[[], float], *, max_packet_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        now: Callable[[], float],
+        *,
+        max_packet_bytes: int | None = None,
+        seed: int = 0,
+        watch: Callable[[Incident], None] | None = None,
+    ) -> None:
         self._now = now
         self._max_packet_bytes = max_packet_bytes
+        self._watch = watch
         self._lock = RLock()
+        self._network = Network(now, seed)
         self._up = True
         self._connections = 0
         self._transports: list[MemoryTransport] = []
         self._online: dict[str, MemoryTransport] = {}
+        self._links: dict[str, Link] = {}
         self._refused: set[str] = set()
-        self._forget_all()
+        self._partitioned: dict[str, set[Way]] = {}
+        self._sessions: dict[str, Session] = {}
+        self._routing = Routing()
 
     # Faults
+
+    def set_faults(self, faults: Faults, *client_ids: str) -> None:
+        """Change what goes wrong from now on.
+
+        :param faults: what; ``Faults()`` is nothing.
+        :param client_ids: for these clients; without any for all, whatever was set for some before.
+        """
+        with self._lock:
+            self._network.faults_of.update(dict.fromkeys(client_ids, faults))
+            if not client_ids:
+                self._network.faults = faults
+                self._network.faults_of.clear()
+
+    def partition(self, client_id: str, *ways: Way) -> None:
+        """Let nothing pass between a client and the broker until :meth:`heal`.
+
+        Neither end notices before :attr:`~allye_protocol.transport.faults.Faults.patience_s` is over. What was sent until then
+        arrives when the partition ends earlier, and is lost when it does not.
+
+        :param client_id: whose way.
+        :param ways: the directions; both when none is named.
+        """
+        with self._lock:
+            shut = set(ways or Way)
+            self._partitioned.setdefault(client_id, set()).update(shut)
+            if client_id in self._links:
+                self._links[client_id].partition(shut)
+
+    def heal(self, *client_ids: str) -> None:
+        """End the partitions of some clients; of all when none is named."""
+        with self._lock:
+            for client_id in client_ids or list(self._partitioned):
+                self._partitioned.pop(client_id, None)
+                if client_id in self._links:
+                    self._links[client_id].heal()
+            self._mend_all()
 
     def drop(self, client_id: str, *, refuse: bool = False) -> None:
         """Break a client's connection; the broker publishes its will.
@@ -85,9 +139,33 @@ class MemoryBroker:
         """
         with self._lock:
             if forget:
-                self._forget_all()
+                self._forget_all(sessions=True, retained=True)
             self._up = True
             self._mend_all()
+
+    def restart(self, *, keep_sessions: bool = True, keep_retained: bool = True) -> None:
+        """Be gone and back at once.
+
+        :param keep_sessions: whether subscriptions and queued messages are still there.
+        :param keep_retained: whether retained messages are.
+        """
+        with self._lock:
+            self.stop()
+            self._forget_all(sessions=not keep_sessions, retained=not keep_retained)
+            self.start()
+
+    # Time
+
+    def run_due(self) -> None:
+        """Let everything arrive whose time has come."""
+        with self._lock:
+            self._network.run_due()
+
+    def seconds_to_next(self) -> float | None:
+        """How long until something arrives, s; 0 when it is due, ``None`` when nothing is on its way."""
+        with self._lock:
+            at = self._network.next_at()
+            return None if at is None else max(0.0, at - self._now())
 
     # What a transport asks for
 
@@ -108,7 +186,9 @@ class MemoryBroker:
         """Connect an open transport that is not connected, when that is possible now."""
         with self._lock:
             client_id = transport.client_id
-            if not self._up or client_id in self._refused or transport not in self._transports or self.online(transport):
+            if not self._up or client_id in self._refused or client_id in self._partitioned:
+                return
+            if transport not in self._transports or self.online(transport):
                 return
             if client_id in self._online:
                 self._lose(self._online[client_id], "another client took the session over")
@@ -118,31 +198,40 @@ class MemoryBroker:
         """Whether this transport has its client's connection."""
         return self._online.get(transport.client_id) is transport
 
-    def publish(self, transport: MemoryTransport, frame: Frame) -> bool:
-        """Take a frame from a connected transport and deliver it; see :meth:`MemoryTransport.publish`.
-
-        :returns: whether anybody subscribes to it.
-        """
+    def publish(self, transport: MemoryTransport, frame: Frame, token: int) -> None:
+        """Take a frame from a connected transport, answer it and deliver it; see :meth:`MemoryTransport.publish`."""
         with self._lock:
+            self._network.run_due()
             if not self.online(transport):
                 raise TransportError(ErrorCode.TRANSPORT_NOT_CONNECTED, "there is no connection: the outbox keeps the frame")
             check_packet_size(frame, self._max_packet_bytes)
             if frame.qos > _MAX_QOS:
                 raise TransportError(ErrorCode.TRANSPORT_REJECTED, f"this broker takes QoS up to {_MAX_QOS}, not {frame.qos}")
-            return self._route(frame)
+            link = self._links[transport.client_id]
+            self._send(link, Way.TO_BROKER, frame, partial(self._published, transport, link, frame, token))
 
     def acknowledge(self, transport: MemoryTransport, received: Received) -> bool:
         """See :meth:`MemoryTransport.acknowledge`."""
         with self._lock:
-            return self.online(transport) and self._sessions[transport.client_id].acknowledge(received, self._now())
+            self._network.run_due()
+            session = self._sessions.get(transport.client_id)
+            if session is None or not self.online(transport) or not session.is_current(received):
+                return False
+            link = self._links[transport.client_id]
+            if received.packet:  # QoS 0 has no acknowledgement
+                arrive = lambda: session.acknowledge(received.packet, self._now())  # noqa: E731
+                self._send(link, Way.TO_BROKER, received.frame, arrive, note="PUBACK")
+            return True
 
     # Inside
 
-    def _forget_all(self) -> None:
-        self._sessions: dict[str, Session] = {}
-        self._subscribers: Matcher[Session | Share] = Matcher()
-        self._shares: dict[tuple[str, str], Share] = {}
-        self._retained: dict[str, Message] = {}
+    def _forget_all(self, *, sessions: bool, retained: bool) -> None:
+        if sessions:
+            kept, self._routing = self._routing.retained, Routing()
+            self._routing.retained = kept
+            self._sessions = {}
+        if retained:
+            self._routing.retained = {}
 
     def _mend_all(self) -> None:
         for transport in list(self._transports):
@@ -151,168 +240,101 @@ class MemoryBroker:
                 self.mend(transport)
 
     def _connect(self, transport: MemoryTransport) -> None:
-        now = self._now()
-        session = self._sessions.get(transport.client_id)
+        now, client_id = self._now(), transport.client_id
+        session = self._sessions.get(client_id)
         if session is not None and (transport.clean_start or session.ended(now)):
             self._forget(session)
             session = None
         present = session is not None
         if session is None:
-            session = self._sessions[transport.client_id] = Session(transport.client_id)
+            session = self._sessions[client_id] = Session(client_id)
         self._connections += 1
-        self._online[transport.client_id] = transport
+        link = Link(self._network, client_id, partial(self._lose, transport, "nothing passed for too long"))
+        self._online[client_id], self._links[client_id] = transport, link
+        self._tell(Passage.CONNECTED, client_id, note="with its session" if present else "without a session")
         transport.mailbox.post(Connected(session_present=present, max_packet_bytes=self._max_packet_bytes))
         session.expiry_s = transport.session_expiry_s
-        session.attach(transport.mailbox, self._connections, transport.receive_maximum, now)
+        session.attach(partial(self._deliver, transport, link), self._connections, transport.receive_maximum, now)
         for topic_filter in transport.subscriptions:
-            self._subscribe(session, topic_filter, now)
+            for message in self._routing.subscribe(session, topic_filter):
+                session.enqueue(message, _MAX_QOS, now, retain=True)
 
     def _lose(self, transport: MemoryTransport, reason: str, *, will: bool = True) -> None:
         if not self.online(transport):
             return
-        del self._online[transport.client_id]
-        session = self._sessions[transport.client_id]
+        client_id = transport.client_id
+        del self._online[client_id]
+        self._links.pop(client_id).close()
+        session = self._sessions[client_id]
         session.detach(self._now())
         if session.ended(self._now()):
             self._forget(session)
+        self._tell(Passage.DISCONNECTED, client_id, note=reason)
         transport.mailbox.post(Disconnected(reason=reason))
         if will and transport.will is not None:
-            self._route(transport.will)
-
-    def _subscribe(self, session: Session, topic_filter: str, now: float) -> None:
-        if topic_filter in session.filters:
-            return
-        session.filters.add(topic_filter)
-        group, pattern = split_share(topic_filter)
-        if group is not None:
-            if (group, pattern) not in self._shares:
-                self._shares[group, pattern] = Share()
-                self._subscribers.add(pattern, self._shares[group, pattern])
-            self._shares[group, pattern].members.append(session)
-            return
-        self._subscribers.add(pattern, session)
-        for topic, message in self._retained.items():
-            if matches(pattern, topic):
-                session.enqueue(message, _MAX_QOS, now, retain=True)
+            self._route(client_id, transport.will)
 
     def _forget(self, session: Session) -> None:
         del self._sessions[session.client_id]
-        for topic_filter in session.filters:
-            group, pattern = split_share(topic_filter)
-            if group is None:
-                self._subscribers.remove(pattern, session)
-                continue
-            share = self._shares[group, pattern]
-            share.members.remove(session)
-            if not share.members:
-                self._subscribers.remove(pattern, share)
-                del self._shares[group, pattern]
+        self._routing.forget(session)
 
-    def _route(self, frame: Frame) -> bool:
+    def _published(self, transport: MemoryTransport, link: Link, frame: Frame, token: int) -> None:
+        """A PUBLISH of a client is here."""
+        heard = self._route(transport.client_id, frame)
+        reason = "Success" if heard else "No matching subscribers"
+        answer = Published(token=token, accepted=True, unheard=not heard, reason=reason)
+        late_s = self._network.between(transport.client_id).ack_delay_s
+        self._send(link, Way.TO_CLIENT, frame, lambda: transport.mailbox.post(answer), note="PUBACK", later_s=late_s)
+
+    def _deliver(self, transport: MemoryTransport, link: Link, received: Received) -> None:
+        def arrive() -> None:
+            self._tell(Passage.DELIVERED, transport.client_id, received.frame)
+            transport.mailbox.post(received)
+
+        self._send(link, Way.TO_CLIENT, received.frame, arrive)
+
+    def _send(
+        self, link: Link, way: Way, frame: Frame, arrive: Callable[[], None], *, note: str = "PUBLISH", later_s: float = 0.0
+    ) -> None:
+        if not link.send(way, arrive, later_s=later_s):
+            self._tell(Passage.LOST, link.client_id, frame, f"{note} {way}")
+
+    def _route(self, client_id: str, frame: Frame) -> bool:
+        """Give a message to everybody who subscribes to it; whether anybody does."""
         now = self._now()
         message = Message(frame, now)
+        self._tell(Passage.PUBLISHED, client_id, frame)
         if frame.retain:
-            if frame.payload:
-                self._retained[frame.topic] = message
-            else:
-                self._retained.pop(frame.topic, None)
-        served: set[int] = set()
+            self._routing.retain(message)
         heard = False
-        for subscriber in self._subscribers.match(frame.topic):
-            # A share's message is its own: a member that is also subscribed by itself gets both.
-            session = subscriber.pick(now) if isinstance(subscriber, Share) else subscriber
-            if session is None or id(subscriber) in served:
-                continue
-            served.add(id(subscriber))
+        for session in self._routing.receivers(frame.topic, now):
             if session.ended(now):
                 self._forget(session)
-            else:
+                continue
+            heard = True
+            faults = self._network.between(session.client_id)
+            if self._network.happens(faults.drop):
+                self._tell(Passage.DROPPED, session.client_id, frame)
+                continue
+            session.enqueue(message, min(frame.qos, _MAX_QOS), now)
+            if self._network.happens(faults.duplicate):
+                self._tell(Passage.DUPLICATED, session.client_id, frame)
                 session.enqueue(message, min(frame.qos, _MAX_QOS), now)
-                heard = True
         return heard
 
-
-class MemoryTransport:
-    """A :class:`~allye_protocol.transport.base.Transport` to a :class:`MemoryBroker`.
-
-    :param broker: the broker.
-    :param client_id: the name of the session; for a device its device id.
-    :param will: what the broker publishes when this client is lost.
-    :param clean_start: forget the session of before, on every connection.
-    :param session_expiry_s: how long the broker keeps the session of a client that is away, s; ``None`` for ever.
-    :param receive_maximum: how many QoS 1 messages may wait for their acknowledgement.
-    """
-
-    def __init__(
-        self,
-        broker: MemoryBroker,
-        client_id: str,
-        *,
-        will: Frame | None = None,
-        clean_start: bool = False,
-        session_expiry_s: float | None = None,
-        receive_maximum: int = 20,
-    ) -> None:
-        self._broker = broker
-        self.client_id = client_id
-        self.will = will
-        self.clean_start = clean_start
-        self.session_expiry_s = session_expiry_s
-        self.receive_maximum = receive_maximum
-        self.subscriptions: tuple[str, ...] = ()
-        self.mailbox = Mailbox()
-        self._closed = False
-        self._tokens = count(1)
-
-    def open(self, subscriptions: Sequence[str]) -> None:
-        """Connect, and keep connected.
-
-        :param subscriptions: topic filters.
-        :raises TopicError: ``message.invalid_filter``.
-        """
-        for topic_filter in subscriptions:
-            check_filter(topic_filter)
-        self.subscriptions = tuple(subscriptions)
-        self._broker.enter(self)
-
-    def close(self, timeout_s: float = 5.0) -> None:  # noqa: ARG002 everything under way has arrived already
-        """Disconnect cleanly."""
-        self._closed = True
-        self._broker.leave(self)
-        self.mailbox.wake()
-
-    @property
-    def connected(self) -> bool:
-        """Whether :meth:`publish` can succeed now."""
-        return self._broker.online(self)
-
-    def publish(self, frame: Frame) -> int:
-        """Hand one frame to the broker.
-
-        :raises TransportError: ``transport.not_connected``, ``transport.too_large`` above the broker's packet limit, or
-            ``transport.rejected`` for QoS 2.
-        :raises TopicError: ``message.invalid_topic``.
-        """
-        check_name(frame.topic)
-        heard = self._broker.publish(self, frame)
-        token = next(self._tokens)
-        reason = "Success" if heard else "No matching subscribers"
-        self.mailbox.post(Published(token=token, accepted=True, unheard=not heard, reason=reason))
-        return token
-
-    def acknowledge(self, received: Received) -> bool:
-        """Acknowledge a message after it has been stored.
-
-        :returns: ``False`` when its connection is gone: the broker will deliver it again.
-        """
-        return self._broker.acknowledge(self, received)
-
-    def wait(self, timeout_s: float | None) -> list[TransportEvent]:
-        """All events so far, in order; blocks for at most ``timeout_s`` (``None``: without end) while there are none."""
-        if not len(self.mailbox):
-            self._broker.mend(self)
-        return self.mailbox.take(0 if self._closed else timeout_s)
-
-    def wake(self) -> None:
-        """End a :meth:`wait` in progress, or the next one, at once. Safe from other threads and signal handlers."""
-        self.mailbox.wake()
+    def _tell(self, passage: Passage, client_id: str, frame: Frame | None = None, note: str = "") -> None:
+        if self._watch is None:
+            return
+        if frame is None:
+            self._watch(Incident(passage=passage, client_id=client_id, note=note))
+        else:
+            self._watch(
+                Incident(
+                    passage=passage,
+                    client_id=client_id,
+                    topic=frame.topic,
+                    payload=frame.payload,
+                    content_type=frame.content_type,
+                    note=note,
+                )
+            )

@@ -11,8 +11,9 @@ import msgspec
 from allye_protocol.transport.base import Received
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from allye_protocol.frame import Frame
-    from allye_protocol.transport.mailbox import Mailbox
 
 __all__ = ["Message", "Session", "Share"]
 
@@ -27,6 +28,16 @@ class Message:
     def __init__(self, frame: Frame, now: float) -> None:
         self._frame = frame
         self._expires_at = math.inf if frame.expiry_s is None else now + frame.expiry_s
+
+    @property
+    def topic(self) -> str:
+        """Where it was published."""
+        return self._frame.topic
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it clears a retained message."""
+        return not self._frame.payload
 
     def frame(self, now: float, *, retain: bool) -> Frame | None:
         """The frame as a subscriber gets it; ``None`` when it has expired."""
@@ -51,7 +62,7 @@ class Session:
         self.expiry_s: float | None = None
         """How long it is kept without a connection, s; ``None`` for ever."""
         self._ends_at = math.inf
-        self._mailbox: Mailbox | None = None
+        self._deliver_to: Callable[[Received], None] | None = None
         self._connection = 0
         self._receive_maximum = 0
         self._waiting: deque[tuple[Message, bool]] = deque()
@@ -61,15 +72,15 @@ class Session:
     @property
     def connected(self) -> bool:
         """Whether a client is there."""
-        return self._mailbox is not None
+        return self._deliver_to is not None
 
     def ended(self, now: float) -> bool:
         """Whether its time is up."""
         return now >= self._ends_at
 
-    def attach(self, mailbox: Mailbox, connection: int, receive_maximum: int, now: float) -> None:
+    def attach(self, deliver_to: Callable[[Received], None], connection: int, receive_maximum: int, now: float) -> None:
         """A connection begins: what was not acknowledged comes first, in its order, then what came meanwhile."""
-        self._mailbox = mailbox
+        self._deliver_to = deliver_to
         self._connection = connection
         self._receive_maximum = receive_maximum
         self._ends_at = math.inf
@@ -79,7 +90,7 @@ class Session:
 
     def detach(self, now: float) -> None:
         """The connection is gone."""
-        self._mailbox = None
+        self._deliver_to = None
         self._ends_at = math.inf if self.expiry_s is None else now + self.expiry_s
 
     def enqueue(self, message: Message, qos: int, now: float, *, retain: bool = False) -> None:
@@ -93,25 +104,26 @@ class Session:
         if qos:
             self._waiting.append((message, retain))
             self._deliver(now)
-        elif self._mailbox is not None and (frame := message.frame(now, retain=retain)):
-            self._mailbox.post(Received(frame=frame, connection=self._connection, packet=0))
+        elif self._deliver_to is not None and (frame := message.frame(now, retain=retain)):
+            self._deliver_to(Received(frame=frame, connection=self._connection, packet=0))
 
-    def acknowledge(self, received: Received, now: float) -> bool:
-        """The client has stored a message; whether it was delivered on the present connection."""
-        if self._mailbox is None or received.connection != self._connection:
-            return False
-        self._in_flight.pop(received.packet, None)
+    def is_current(self, received: Received) -> bool:
+        """Whether a message was delivered on the present connection."""
+        return self._deliver_to is not None and received.connection == self._connection
+
+    def acknowledge(self, packet: int, now: float) -> None:
+        """The client has stored a message of the present connection."""
+        self._in_flight.pop(packet, None)
         self._deliver(now)
-        return True
 
     def _deliver(self, now: float) -> None:
-        while self._mailbox is not None and self._waiting and len(self._in_flight) < self._receive_maximum:
+        while self._deliver_to is not None and self._waiting and len(self._in_flight) < self._receive_maximum:
             message, retain = self._waiting.popleft()
             frame = message.frame(now, retain=retain)
             if frame is not None:
                 packet = self._free_packet()
                 self._in_flight[packet] = (message, retain)
-                self._mailbox.post(Received(frame=frame, connection=self._connection, packet=packet))
+                self._deliver_to(Received(frame=frame, connection=self._connection, packet=packet))
 
     def _free_packet(self) -> int:
         while True:
