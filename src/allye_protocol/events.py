@@ -10,10 +10,10 @@ from datetime import datetime
 
 import msgspec
 
-from allye_protocol.delivery import State
+from allye_protocol.delivery import Delivery, State
 from allye_protocol.errors import Problem
 from allye_protocol.execution import Judgement
-from allye_protocol.messages import AckStatus, DeviceStatus, ExecutionResult, Hello, Kind, Schedule, ScheduleEvent
+from allye_protocol.messages import AckStatus, Cancel, DeviceStatus, ExecutionResult, Hello, Kind, Schedule, ScheduleEvent
 from allye_protocol.store.base import PlannedSlot
 
 __all__ = [
@@ -26,9 +26,11 @@ __all__ = [
     "DeviceEvent",
     "DeviceUnreachable",
     "EventReceived",
+    "EventReported",
     "MessageRefused",
     "ResultReceived",
     "ScheduleAdmitted",
+    "ScheduleCancelled",
     "ScheduleRefused",
     "ScheduleRepeated",
     "ScheduleSettled",
@@ -59,10 +61,25 @@ class ScheduleRepeated(msgspec.Struct, frozen=True, kw_only=True):
     trace_id: str
 
 
-class ScheduleRefused(msgspec.Struct, frozen=True, kw_only=True):
-    """A message on the schedule channel was answered FAILED.
+class ScheduleCancelled(msgspec.Struct, frozen=True, kw_only=True):
+    """A cancel was taken, and answered. What it leaves to execute follows from the next tick.
 
-    :param reference: the schedule's id, or the payload's SHA-256 where no id could be read.
+    :param cancel: what it takes back.
+    :param cut: the applied schedules of which something was taken out of the plan.
+    :param repeated: it came before; only the answer was sent again.
+    """
+
+    cancel: Cancel
+    cut: tuple[str, ...]
+    repeated: bool
+    trace_id: str
+
+
+class ScheduleRefused(msgspec.Struct, frozen=True, kw_only=True):
+    """A message from the cloud was refused, and answered so.
+
+    :param reference: the schedule's id, or the payload's SHA-256 where no id could be read; of a cancel without a schedule, its
+        sequence.
     """
 
     reference: str
@@ -93,9 +110,13 @@ class SecurityAlert(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SlotStarted(msgspec.Struct, frozen=True, kw_only=True):
-    """A slot begins, is joined after a restart, or has a new setpoint: give ``slot.rate_w`` to the battery."""
+    """A slot begins, is joined after a restart, or has a new setpoint: give it to the battery.
+
+    :param setpoint_w: what to give, W; ``None`` for the default control, 0 W: the slot has no setpoint, not yet, or no longer.
+    """
 
     slot: PlannedSlot
+    setpoint_w: int | None
 
 
 class SlotEnded(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,15 +136,23 @@ class DefaultControl(msgspec.Struct, frozen=True, kw_only=True):
     since: datetime
 
 
+class EventReported(msgspec.Struct, frozen=True, kw_only=True):
+    """Something happened to a schedule or to the control; where the cloud speaks version 2, it is in the outbox."""
+
+    event: ScheduleEvent
+
+
 DeviceEvent = (
     ScheduleAdmitted
     | ScheduleRepeated
+    | ScheduleCancelled
     | ScheduleRefused
     | ScheduleSettled
     | SecurityAlert
     | SlotStarted
     | SlotEnded
     | DefaultControl
+    | EventReported
 )
 
 
@@ -178,6 +207,20 @@ class DeliveryChanged(msgspec.Struct, frozen=True, kw_only=True):
     after: State
     trace_id: str
     reason: str = ""
+
+    @classmethod
+    def between(cls, before: Delivery, after: Delivery) -> DeliveryChanged:
+        """The change from one state of a delivery to another."""
+        return cls(
+            delivery_id=after.delivery_id,
+            kind=after.kind,
+            schedule_id=after.schedule_id,
+            device_id=after.device_id,
+            before=before.state,
+            after=after.state,
+            trace_id=after.trace_id,
+            reason=after.reason,
+        )
 
 
 class ResultReceived(msgspec.Struct, frozen=True, kw_only=True):

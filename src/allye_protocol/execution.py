@@ -1,12 +1,10 @@
-"""The plan and what became of it: merging schedules into slots, and judging a slot when it is over.
+"""What became of a slot: metering while it runs, judging it when it is over, reporting it.
 
 Pure functions over :class:`~allye_protocol.store.base.PlannedSlot`.
 
-1. A newer schedule replaces every slot it covers that has not ended; a running slot switches at once. An older one never
-   replaces a newer one, so the plan is that of the highest order whatever the order of arrival.
-2. A slot that was reported never changes again.
-3. The result of a slot is energy over time: the difference of the battery's counters over the slot's whole length, not a
+1. The result of a slot is energy over time: the difference of the battery's counters over the slot's whole length, not a
    sample. A slot whose setpoint was switched half-way is compared with the energy that both setpoints asked for.
+2. Where the default control applied, nothing was asked for: 0 W.
 """
 
 from __future__ import annotations
@@ -19,89 +17,93 @@ import msgspec
 
 from allye_protocol.errors import ErrorCode, Problem
 from allye_protocol.ids import DeviceId, ScheduleId
-from allye_protocol.messages import ExecutionResult, ExecutionStatus
-from allye_protocol.messages.v1 import MAX_KW, TimeSpan
-from allye_protocol.store.base import PlannedSlot
+from allye_protocol.messages import ErrorDetail, ExecutionResult, ExecutionStatus, Outcome
+from allye_protocol.messages.v2 import MAX_WATTS, outcome_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from datetime import datetime
 
-    from allye_protocol.messages import Schedule
+    from allye_protocol.store.base import PlannedSlot
 
-__all__ = ["MIN_COVERAGE", "Judgement", "judge", "merge", "read_meter", "result_of", "tolerance_w"]
+__all__ = ["MIN_COVERAGE", "Judgement", "Reading", "judge", "read_meter", "result_of", "switched", "tolerance_w"]
 
 MIN_COVERAGE: Final = 0.9
 """Least share of a slot under control for it to count as executed."""
+MAX_ENERGY_WH: Final = 1e12
+"""More than any counter's difference over a slot; beyond it the counters were changed."""
 
 
-def merge(schedule: Schedule, planned: Iterable[PlannedSlot], now: datetime, trace_id: str) -> list[PlannedSlot]:
-    """The slots to store when a schedule is applied.
+class Reading(NamedTuple):
+    """What the battery's counters say.
 
-    :param schedule: the schedule.
-    :param planned: the slots in force between its start and its end.
-    :param now: the device's time.
-    :param trace_id: the trace that the slots' results carry.
+    :param meter_wh: net energy at the AC terminals, Wh: charged less discharged, since whenever; ``None`` while the battery
+        cannot be read, and ``trouble`` says why. What is not a finite number was not read either.
+    :param trouble: what keeps the battery from its setpoint at the moment, if anything.
+    :param charged_wh: the charged part of it, Wh, where it is counted apart.
+    :param soc_pct: state of charge, %, where it is known.
     """
-    before = {slot.start: slot for slot in planned}
-    made = []
-    for interval, rate_w in zip(schedule.intervals, schedule.rates_w, strict=True):
-        old = before.get(interval.start)
-        if old is not None and (old.reported or old.end <= now or old.generated_at >= schedule.generated_at):
-            continue
-        slot = PlannedSlot(
-            start=interval.start,
-            end=interval.end,
-            schedule_id=schedule.schedule_id,
-            generated_at=schedule.generated_at,
-            trace_id=trace_id,
-            rate_w=rate_w,
-            since=interval.start,
-        )
-        made.append(slot if old is None or old.started_at is None else _switched(slot, old, now))
-    return made
+
+    meter_wh: float | None
+    trouble: ErrorCode | None = None
+    charged_wh: float | None = None
+    soc_pct: float | None = None
 
 
-def _switched(slot: PlannedSlot, running: PlannedSlot, now: datetime) -> PlannedSlot:
-    """The new setpoint of a running slot, with what was executed of the old one."""
+def switched(slot: PlannedSlot, running: PlannedSlot, now: datetime) -> PlannedSlot:
+    """The new setpoint of a running slot, with what was executed of the old one.
+
+    :param slot: the slot as a newer schedule has it.
+    :param running: the slot as it ran so far; its start stays.
+    """
     # The clock may have been set back since: what was executed of the old setpoint by then stays executed.
-    since = max(now, running.since, running.seen_at or running.since)
+    at = max(now, running.start, running.seen_at or running.start)
     return msgspec.structs.replace(
-        slot,
-        since=since,
-        planned_wh=running.planned_wh + _wh(running.rate_w, since - running.since),
-        started_at=running.started_at,
-        meter_start_wh=running.meter_start_wh,
-        meter_wh=running.meter_wh,
-        seen_at=running.seen_at,
-        covered_s=running.covered_s,
-        trouble=running.trouble,
+        running,
+        end=slot.end,
+        schedule_id=slot.schedule_id,
+        sequence=slot.sequence,
+        traceparent=slot.traceparent,
+        rate_w=slot.rate_w,
+        since=min(max(at, slot.since), slot.end),
+        until=max(at, slot.until),
+        soc_min_pct=slot.soc_min_pct,
+        soc_max_pct=slot.soc_max_pct,
+        ramp_w_per_s=slot.ramp_w_per_s,
+        planned_wh=_planned_wh(running, at),
     )
 
 
-def read_meter(
-    slot: PlannedSlot, now: datetime, meter_wh: float | None, hold: timedelta, trouble: ErrorCode | None = None
-) -> PlannedSlot:
+def read_meter(slot: PlannedSlot, now: datetime, reading: Reading, hold: timedelta) -> PlannedSlot:
     """The slot after a reading of the battery's energy counters.
 
     :param now: when the counters were read; a reading after the slot's end counts as one at its end.
-    :param meter_wh: net energy on the counters, Wh: charged less discharged; ``None`` when they could not be read. What is not
-        a finite number was not read either.
+    :param reading: what they say. Trouble with a slot's first counters is about the time before the slot, and does not count.
     :param hold: for how long the battery obeys a setpoint that is not refreshed. Time since the last reading beyond it was not
         under control.
-    :param trouble: what keeps the battery from the setpoint at the moment, if anything. With a slot's first counters it is
-        about the time before the slot, and does not count.
     """
+    meter_wh, trouble = reading.meter_wh, reading.trouble
     if meter_wh is None or not math.isfinite(meter_wh):
         return msgspec.structs.replace(slot, trouble=trouble or slot.trouble)
     now = min(now, slot.end)
     if slot.seen_at is None:
-        return msgspec.structs.replace(slot, started_at=now, seen_at=now, meter_start_wh=meter_wh, meter_wh=meter_wh)
+        return msgspec.structs.replace(
+            slot,
+            started_at=now,
+            seen_at=now,
+            meter_start_wh=meter_wh,
+            meter_wh=meter_wh,
+            charged_start_wh=reading.charged_wh,
+            charged_wh=reading.charged_wh,
+            soc_start_pct=reading.soc_pct,
+            soc_pct=reading.soc_pct,
+        )
     covered = max(min(now - slot.seen_at, hold), timedelta(0)).total_seconds()
     return msgspec.structs.replace(
         slot,
         seen_at=max(now, slot.seen_at),
         meter_wh=meter_wh,
+        charged_wh=reading.charged_wh,
+        soc_pct=slot.soc_pct if reading.soc_pct is None else reading.soc_pct,
         covered_s=slot.covered_s + covered,
         trouble=trouble or slot.trouble,
     )
@@ -137,10 +139,10 @@ def judge(slot: PlannedSlot, rated_w: float) -> Judgement:
     """
     hours = slot.length / timedelta(hours=1)
     actual_w = (slot.meter_wh - slot.meter_start_wh) / hours
-    scheduled_w = (slot.planned_wh + _wh(slot.rate_w, slot.end - slot.since)) / hours
+    scheduled_w = _planned_wh(slot, slot.end) / hours
     coverage = slot.covered_s / slot.length.total_seconds()
     problem = None
-    if abs(actual_w) > min(2 * rated_w, 1000 * MAX_KW):
+    if abs(actual_w) > min(2 * rated_w, MAX_WATTS):
         message = f"the energy counters say {actual_w:.0f} W, which this battery cannot do; reported as 0"
         problem, actual_w = Problem(code=ErrorCode.EXEC_NO_DATA, message=message), 0.0
     elif slot.started_at is None:
@@ -165,18 +167,46 @@ def _absence(slot: PlannedSlot, started_at: datetime, coverage: float) -> ErrorC
 
 
 def result_of(slot: PlannedSlot, judgement: Judgement, device_id: DeviceId, now: datetime) -> ExecutionResult:
-    """The version-1 message that reports a judged slot."""
+    """The message that reports a judged slot."""
+    problem = judgement.problem
+    outcome = outcome_of(judgement.status, None if problem is None else problem.code)
+    if slot.started_at is None:
+        outcome = Outcome.NOT_EXECUTED
+    charged, discharged = _energies(slot)
     return ExecutionResult(
         schedule_id=ScheduleId(slot.schedule_id),
         device_id=device_id,
-        interval=TimeSpan(start=slot.start, end=slot.end),
+        version=2,
+        slot_start=slot.start,
+        slot_end=slot.end,
         status=judgement.status,
-        actual_rate_kw=round(judgement.actual_w) / 1000,
+        actual_w=round(judgement.actual_w),
         timestamp=now,
-        error_reason=None if judgement.problem is None else judgement.problem.reason(),
-        trace_id=slot.trace_id,
+        outcome=outcome,
+        scheduled_w=round(judgement.scheduled_w),
+        energy_charged_wh=charged,
+        energy_discharged_wh=discharged,
+        soc_start_pct=slot.soc_start_pct,
+        soc_end_pct=slot.soc_pct,
+        limiting=() if slot.trouble is None else (slot.trouble,),
+        coverage_pct=round(100 * min(judgement.coverage, 1.0), 1),
+        error=None if problem is None else ErrorDetail.of(problem),
+        traceparent=slot.traceparent,
     )
 
 
-def _wh(rate_w: int, during: timedelta) -> float:
-    return rate_w * (during / timedelta(hours=1))
+def _energies(slot: PlannedSlot) -> tuple[float | None, float | None]:
+    """Energy charged and discharged, Wh, where it is counted apart and the counters only rose."""
+    if slot.charged_wh is None or slot.charged_start_wh is None:
+        return None, None
+    charged = slot.charged_wh - slot.charged_start_wh
+    discharged = charged - (slot.meter_wh - slot.meter_start_wh)
+    if not (0 <= charged <= MAX_ENERGY_WH and -1e-6 <= discharged <= MAX_ENERGY_WH):
+        return None, None
+    return round(charged, 3), round(max(discharged, 0.0), 3)
+
+
+def _planned_wh(slot: PlannedSlot, by: datetime) -> float:
+    """Energy asked for by an instant of the slot, Wh."""
+    during = max(min(by, slot.until) - slot.since, timedelta(0))
+    return slot.planned_wh + (slot.rate_w or 0) * (during / timedelta(hours=1))

@@ -21,6 +21,7 @@ __all__ = [
     "ENCODINGS",
     "MAX_PAYLOAD_BYTES",
     "Encoding",
+    "content_type_of",
     "content_types_of",
     "decode",
     "encode",
@@ -86,6 +87,14 @@ def encode(message: Written, content_type: str = DEFAULT_CONTENT_TYPE) -> bytes:
 def content_types_of(version: int) -> tuple[str, ...]:
     """The content types in which messages of a major version can be written."""
     return tuple(content_type for content_type, encoding in ENCODINGS.items() if version in encoding.versions)
+
+
+def content_type_of(payload: bytes, content_type: str | None = None) -> str:
+    """The encoding that :func:`decode` reads a payload by.
+
+    :raises DecodeError: for one that it does not read.
+    """
+    return _encoding(payload, content_type, MAX_PAYLOAD_BYTES).content_type
 
 
 def _kind(kind: Kind | str) -> Kind:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-__all__ = ["CODE_SCHEMA", "DIGEST_SCHEMA", "ID_SCHEMA", "INSTANT_SCHEMA", "SLOT_SCHEMA"]
+__all__ = ["CODE_SCHEMA", "DIGEST_SCHEMA", "ID_SCHEMA", "INSTANT_SCHEMA", "SLOT_SCHEMA", "grid_pattern"]
 
 _DATE: Final = "(1969|19[7-9][0-9]|2[01][0-9][0-9]|2200)-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
 _HOUR: Final = "([01][0-9]|2[0-3])"
@@ -42,6 +42,19 @@ SLOT_SCHEMA: Final = _text(
     },
 )
 """The same on a UTC half-hour, as far as a pattern can say so."""
+
+
+def grid_pattern(whole: str, just_before: str) -> str:
+    """An instant on a UTC grid, as far as a pattern can say so.
+
+    :param whole: matches the minutes of the grid.
+    :param just_before: matches the minute before each of them: at second 59, a fraction may round up to the next microsecond.
+    :returns: a pattern that looks at the minute of a time in Z only; of another offset the receiver works it out.
+    """
+    utc = f"(({whole}):00|({just_before}):59){_FRACTION}[Zz]"
+    elsewhere = f"[0-5][0-9]:(00|59){_FRACTION}{_OFFSET}"
+    return f"^{_DATE}[Tt ]{_HOUR}:({utc}|{elsewhere})$"
+
 
 DIGEST_SCHEMA: Final = _text("[0-9a-f]{64}", "0-9a-f")
 """A SHA-256: 64 lower-case hex digits."""

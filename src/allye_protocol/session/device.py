@@ -12,45 +12,49 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from allye_protocol import topics
+from allye_protocol import codec, topics
 from allye_protocol.admission import Policy, Verdict
-from allye_protocol.codec import decode
 from allye_protocol.codec.peek import peek
+from allye_protocol.convert import upgrade
 from allye_protocol.errors import DecodeError, ErrorCode, Problem, StoreError, TopicError
 from allye_protocol.events import (
-    DefaultControl,
     DeviceEvent,
     ScheduleAdmitted,
+    ScheduleCancelled,
     ScheduleRefused,
     ScheduleRepeated,
     ScheduleSettled,
     SecurityAlert,
-    SlotEnded,
-    SlotStarted,
 )
-from allye_protocol.execution import judge, merge, read_meter, result_of
-from allye_protocol.idempotency import MAX_ATTEMPTS, Ledger
-from allye_protocol.messages import Hello, Kind, Schedule
-from allye_protocol.messages.registry import CHANNEL_OF
+from allye_protocol.execution import Reading
+from allye_protocol.idempotency import MAX_ATTEMPTS, Arrival, Ledger
+from allye_protocol.messages import BatteryState, Cancel, Clock, DeviceStatus, Hello, Kind, Schedule
+from allye_protocol.messages.registry import BY_TYPE, CHANNEL_OF, NEWEST, Message
+from allye_protocol.negotiation import Agreement
 from allye_protocol.session.answers import Answers, is_over
+from allye_protocol.session.executing import Executing
 from allye_protocol.session.sending import Sending
 from allye_protocol.tracing import RandomBytes, TraceContext
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from allye_protocol.frame import Frame
-    from allye_protocol.store.base import DeviceStore, PlannedSlot
+    from allye_protocol.plan import Plan
+    from allye_protocol.signing import FrameVerifier
+    from allye_protocol.store.base import DeviceStore, Entry
 
 __all__ = ["DeviceConfig", "DeviceSession", "Outgoing", "Reading"]
 
-MAX_READING_DELAY: Final = timedelta(seconds=5)
-"""A reading taken later than this after a slot's end says nothing about the slot."""
 ALERT_INTERVAL: Final = timedelta(seconds=60)
 PRUNE_INTERVAL: Final = timedelta(hours=6)
+_KIND_ON: Final = {CHANNEL_OF[kind]: kind for kind in (Kind.SCHEDULE, Kind.CANCEL)}
 
 
 class DeviceConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,18 +72,6 @@ class DeviceConfig(msgspec.Struct, frozen=True, kw_only=True):
     hold: timedelta = timedelta(seconds=60)
 
 
-class Reading(NamedTuple):
-    """What the battery's counters say.
-
-    :param meter_wh: net energy at the AC terminals, Wh: charged less discharged, since whenever; ``None`` while the battery
-        cannot be read, and ``trouble`` says why.
-    :param trouble: what keeps the battery from its setpoint at the moment, if anything.
-    """
-
-    meter_wh: float | None
-    trouble: ErrorCode | None = None
-
-
 class Outgoing(NamedTuple):
     """A frame from the outbox, and the number to name it by in :meth:`DeviceSession.sent`."""
 
@@ -93,35 +85,108 @@ class DeviceSession:
     :param config: the device.
     :param store: where it remembers.
     :param random_bytes: where trace ids come from; ``os.urandom`` outside tests.
+    :param verifier: what signatures of schedules and cancels are checked by; ``None`` checks none.
     :raises EncodeError: for a hello that no peer would accept.
 
     Every ``now`` is the device's time with its offset: one without raises ``ValueError``.
     """
 
-    def __init__(self, config: DeviceConfig, store: DeviceStore, *, random_bytes: RandomBytes) -> None:
+    def __init__(
+        self,
+        config: DeviceConfig,
+        store: DeviceStore,
+        *,
+        random_bytes: RandomBytes,
+        verifier: FrameVerifier | None = None,
+    ) -> None:
         self._config: Final = config
         self._device_id: Final = config.hello.device_id
         self._store: Final = store
-        self._ledger: Final = Ledger(store, config.policy)
+        self._ledger: Final = Ledger(self._device_id, store, config.policy)
         self._random_bytes: Final = random_bytes
-        self._rated_w: Final = max(config.hello.capabilities.max_charge_w, config.hello.capabilities.max_discharge_w)
-        self._answers: Final = Answers(self._device_id, config.root, store, random_bytes)
-        self._hello: Final = self._answers.frame(config.hello, None)
+        self._verifier: Final = verifier
+        self._answers: Final = Answers(config.hello, config.root, store, random_bytes)
+        self._executing: Final = Executing(
+            self._device_id,
+            store,
+            self._ledger,
+            self._answers,
+            rated_w=max(config.hello.capabilities.max_charge_w, config.hello.capabilities.max_discharge_w),
+            hold=config.hold,
+            random_bytes=random_bytes,
+        )
+        self._hello: Final = self._answers.frame(config.hello)
         self._sending: Final = Sending(store)
         self._clock_trusted = True
-        self._running: tuple[datetime, str] | None = None
-        self._idle = False
         self._alerted_at: datetime | None = None
         self._pruned_at: datetime | None = None
 
     @property
     def subscriptions(self) -> tuple[str, ...]:
         """The topic filters to subscribe to."""
-        return (topics.build(self._device_id, CHANNEL_OF[Kind.SCHEDULE], self._config.root),)
+        return topics.device_filters(self._device_id, self._config.root, version=max(self._config.hello.versions))
+
+    @property
+    def plan(self) -> Plan:
+        """The plan in force: which slot is executed when."""
+        return self._executing.plan
+
+    @property
+    def agreement(self) -> Agreement:
+        """How the cloud is spoken to."""
+        return self._answers.agreement
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Everything inside is stored together or not at all, and what was read of the plan is forgotten when it is not."""
+        try:
+            with self._store.transaction():
+                yield
+        except BaseException:
+            self._executing.plan_changed()
+            self._answers.agreement_changed()
+            raise
 
     def hello(self) -> Frame:
         """What to publish, retained, on every connection, before anything else."""
         return self._hello
+
+    def status(
+        self,
+        now: datetime,
+        *,
+        online: bool = True,
+        power_w: int | None = None,
+        soc_pct: float | None = None,
+        state: BatteryState | None = None,
+        clock_offset_ms: float | None = None,
+    ) -> Frame | None:
+        """What to publish, retained, on every connection after :meth:`hello`, and when something changes.
+
+        With ``online=False`` it is the last will that the broker is given.
+
+        :param power_w: power at the AC terminals, W, positive charges; ``soc_pct``: state of charge, %.
+        :param state: the battery's state.
+        :param clock_offset_ms: how far the clock is ahead of its reference, ms, where that is known.
+        :returns: ``None`` for a device that speaks version 1 only, which has no status.
+        :raises StoreError: the running slot cannot be read.
+        """
+        _check(now)
+        if NEWEST not in self._config.hello.versions:
+            return None
+        running = self._executing.running_schedule() if online else None
+        message = DeviceStatus(
+            device_id=self._device_id,
+            version=2,
+            online=online,
+            timestamp=now,
+            power_w=power_w,
+            soc_pct=soc_pct,
+            state=state,
+            schedule_id=running,  # type: ignore[arg-type]
+            clock=Clock(synced=self._clock_trusted, offset_ms=clock_offset_ms),
+        )
+        return self._answers.frame(message)
 
     def resume(self, now: datetime) -> list[DeviceEvent]:
         """After a start: take up what a restart interrupted.
@@ -130,13 +195,18 @@ class DeviceSession:
         """
         _check(now)
         events: list[DeviceEvent] = []
-        with self._store.transaction():  # all of it: an attempt that the store let down must not count as one that was begun
+        with self._transaction():  # all of it: an attempt that the store let down must not count as one that was begun
             for entry, schedule in self._ledger.resume():
                 if entry.attempts > MAX_ATTEMPTS:
                     message = f"applying it ended the process {MAX_ATTEMPTS} times; it is not tried again"
                     events += self.failed(entry.schedule_id, Problem(code=ErrorCode.INTERNAL_QUARANTINED, message=message), now)
+                elif schedule.end <= now:
+                    message = "its horizon passed before it was applied"
+                    events += self.failed(entry.schedule_id, Problem(code=ErrorCode.TIME_EXPIRED, message=message), now)
+                    events.append(self._executing.expired(now, entry.schedule_id, entry.sequence, entry.traceparent))
                 else:
-                    events.append(ScheduleAdmitted(schedule=schedule, trace_id=entry.trace_id, attempt=entry.attempts))
+                    trace_id = _trace_id(entry.traceparent)
+                    events.append(ScheduleAdmitted(schedule=schedule, trace_id=trace_id, attempt=entry.attempts))
         return events
 
     def receive(self, frame: Frame, now: datetime, *, clock_trusted: bool = True) -> list[DeviceEvent]:
@@ -154,32 +224,59 @@ class DeviceSession:
             return self._refuse(frame, error.problem, now)
         if topic.device_id != self._device_id:
             return self._alert(frame, f"the topic names device {topic.device_id}", now)
-        if topic.channel is not CHANNEL_OF[Kind.SCHEDULE]:
+        kind = _KIND_ON.get(topic.channel)
+        if kind is None:
             message = f"this device takes nothing on channel {topic.channel}"
             return self._refuse(frame, Problem(code=ErrorCode.MESSAGE_UNKNOWN_KIND, message=message), now)
         try:
-            schedule = decode(frame.payload, Kind.SCHEDULE, frame.content_type)
+            written = codec.decode(frame.payload, kind, frame.content_type)
         except DecodeError as error:
             named = peek(frame.payload).device_id
             if named is not None and named != self._device_id:
                 return self._alert(frame, f"the message names device {named}", now)
             return self._refuse(frame, error.problem, now)
-        assert isinstance(schedule, Schedule)  # noqa: S101 - the registry says so; for the type checker
-        if schedule.device_id != self._device_id:
-            return self._alert(frame, f"the message names device {schedule.device_id}", now)
-        return self._admit(frame, schedule, now, clock_trusted=clock_trusted)
+        received, version = upgrade(written), BY_TYPE[type(written)].version
+        if received.device_id != self._device_id:
+            return self._alert(frame, f"the message names device {received.device_id}", now)
+        if version not in self._config.hello.versions:
+            return self._refuse(frame, _not_spoken(version, self._config.hello.versions), now)
+        unsigned = self._verifier and self._verifier.check(frame, kind, self._device_id, now if clock_trusted else None)
+        if unsigned:
+            return [SecurityAlert(topic=frame.topic, problem=unsigned), *self._refuse(frame, unsigned, now)]
+        content_type = codec.content_type_of(frame.payload, frame.content_type)
+        trace = TraceContext.from_frame(frame, self._random_bytes, _named_trace(received))
+        arrival = Arrival(frame.payload, content_type, trace.traceparent, now, clock_trusted)
+        with self._transaction():
+            self._answers.hear(Agreement(version=version, content_type=content_type))
+            if isinstance(received, Cancel):
+                return self._cancel(received, arrival, trace)
+            assert isinstance(received, Schedule)  # noqa: S101 - the channel says so; for the type checker
+            return self._admit(received, arrival, trace)
 
-    def _admit(self, frame: Frame, schedule: Schedule, now: datetime, *, clock_trusted: bool) -> list[DeviceEvent]:
-        trace = TraceContext.from_frame(frame, self._random_bytes, schedule.trace_id)
-        with self._store.transaction():
-            decision, answer = self._ledger.admit(schedule, now, clock_trusted=clock_trusted, trace_id=trace.trace_id)
-            own = answer.trace_id == trace.trace_id  # a repeated answer belongs to the trace that its body names
-            self._answers.push(answer, trace if own else TraceContext.start(self._random_bytes, answer.trace_id))
+    def _admit(self, schedule: Schedule, arrival: Arrival, trace: TraceContext) -> list[DeviceEvent]:
+        decision, answer = self._ledger.admit(schedule, arrival)
+        own = answer.trace_id == trace.trace_id  # a repeated answer belongs to the trace that its body names
+        self._answers.push(answer, trace if own else TraceContext.start(self._random_bytes, answer.trace_id))
         if decision.problem is not None:
             return [ScheduleRefused(reference=schedule.schedule_id, problem=decision.problem, trace_id=trace.trace_id)]
         if decision.verdict is Verdict.REPEAT:
             return [ScheduleRepeated(schedule_id=schedule.schedule_id, trace_id=trace.trace_id)]
         return [ScheduleAdmitted(schedule=schedule, trace_id=trace.trace_id, attempt=1)]
+
+    def _cancel(self, cancel: Cancel, arrival: Arrival, trace: TraceContext) -> list[DeviceEvent]:
+        taken = self._ledger.cancel(cancel, arrival)
+        self._executing.plan_changed()
+        events: list[DeviceEvent] = []
+        for entry in taken.failed:
+            events += self._settled(
+                entry, Problem(code=ErrorCode.ORDER_CANCELLED, message="it was cancelled before it was applied")
+            )
+        self._answers.push(taken.answer, trace)
+        if taken.problem is not None:
+            reference = cancel.schedule_id or str(cancel.sequence)
+            return [ScheduleRefused(reference=reference, problem=taken.problem, trace_id=trace.trace_id)]
+        cancelled = ScheduleCancelled(cancel=cancel, cut=taken.cut, repeated=taken.repeated, trace_id=trace.trace_id)
+        return [*events, cancelled]
 
     def applied(self, schedule_id: str, now: datetime) -> list[DeviceEvent]:
         """The battery is armed for an admitted schedule: put its slots in force and answer APPLIED.
@@ -200,23 +297,27 @@ class DeviceSession:
 
     def _settle(self, schedule_id: str, now: datetime, problem: Problem | None) -> list[DeviceEvent]:
         _check(now)
-        with self._store.transaction():
+        with self._transaction():
             settled = self._ledger.settle(schedule_id, now, problem)
             if settled is None:
                 return []
-            entry, schedule = settled
-            if problem is None:
-                planned = self._store.slots(schedule.start, schedule.end)
-                self._store.put_slots(merge(schedule, planned, now, entry.trace_id))
-            self._answers.push(entry.answer, TraceContext.start(self._random_bytes, entry.trace_id))
-        status = entry.answer.status
-        return [ScheduleSettled(schedule_id=schedule_id, status=status, problem=problem, trace_id=entry.trace_id)]
+            self._executing.plan_changed()
+            return self._settled(settled.entry, problem)
+
+    def _settled(self, entry: Entry, problem: Problem | None) -> list[DeviceEvent]:
+        """Say how an entry ended."""
+        assert entry.answer is not None  # noqa: S101 - a settled entry has one
+        trace = TraceContext.parse(entry.traceparent) or TraceContext.start(self._random_bytes)
+        self._answers.push(entry.answer, trace)
+        return [
+            ScheduleSettled(schedule_id=entry.schedule_id, status=entry.answer.status, problem=problem, trace_id=trace.trace_id)
+        ]
 
     def tick(self, now: datetime, reading: Reading | None, *, clock_trusted: bool = True) -> list[DeviceEvent]:
         """Let time pass: end and report slots that are over, begin the one that is due.
 
-        Call it at :meth:`next_deadline`, after :meth:`applied`, and whenever the battery is read; every reading counts for the
-        slot's coverage.
+        Call it at :meth:`next_deadline`, after :meth:`applied` and a cancel, and whenever the battery is read; every reading
+        counts for the slot's coverage.
 
         :param now: the device's time.
         :param reading: the battery's counters just now; ``None`` when nobody looked.
@@ -227,59 +328,22 @@ class DeviceSession:
         _check(now)
         self._clock_trusted = clock_trusted
         if not clock_trusted:
-            return self._turn_to(None, now)
+            return self._executing.distrust(now)
         to_prune = is_over(self._pruned_at, PRUNE_INTERVAL, now)
-        with self._store.transaction():
-            ended: list[DeviceEvent] = [self._end(slot, now, reading) for slot in self._store.unreported(now)]
-            current = self._open_slot_at(now)
-            if current is not None and reading is not None:
-                current = read_meter(current, now, reading.meter_wh, self._config.hold, reading.trouble)
-                self._store.put_slots([current])
+        with self._transaction():
+            events = self._executing.tick(now, reading)
             if to_prune:
                 self._ledger.prune(now)
         if to_prune:
             self._pruned_at = now
-        return ended + self._turn_to(current, now)
-
-    def _open_slot_at(self, now: datetime) -> PlannedSlot | None:
-        """The slot to be executed at ``now``: one that was reported is over, whatever a clock that was set back says."""
-        slot = self._store.slot_at(now)
-        return None if slot is None or slot.reported else slot
-
-    def _end(self, slot: PlannedSlot, now: datetime, reading: Reading | None) -> SlotEnded:
-        if slot.started_at is not None and reading is not None and now - slot.end <= MAX_READING_DELAY:
-            slot = read_meter(slot, now, reading.meter_wh, self._config.hold, reading.trouble)
-        judgement = judge(slot, self._rated_w)
-        result = result_of(slot, judgement, self._device_id, now)
-        slot = msgspec.structs.replace(slot, reported=True)
-        self._store.put_slots([slot])
-        self._answers.push(result, TraceContext.start(self._random_bytes, slot.trace_id))
-        return SlotEnded(slot=slot, judgement=judgement, result=result)
-
-    def _turn_to(self, slot: PlannedSlot | None, now: datetime) -> list[DeviceEvent]:
-        """What changes for the battery when ``slot`` is the one in force."""
-        running = _run_of(slot)
-        if slot is not None and running != self._running:
-            self._running, self._idle = running, False
-            return [SlotStarted(slot=slot)]
-        self._running = running
-        if slot is None and not self._idle:
-            self._idle = True
-            return [DefaultControl(since=now)]
-        return []
+        return events
 
     def next_deadline(self, now: datetime) -> datetime | None:
         """When :meth:`tick` or :meth:`frames_to_send` has something to do next, if nothing arrives."""
         _check(now)
-        instants: list[datetime | None] = [self._sending.next_deadline()]
-        if self._clock_trusted:
-            if self._store.unreported(now):
-                return now
-            slot, following = self._open_slot_at(now), self._store.next_slot(now)
-            if _run_of(slot) != self._running:
-                return now  # a plan that came in mid-slot, or a clock that was set: no tick has turned to it yet
-            instants += [None if slot is None else slot.end, None if following is None else following.start]
-        return min((instant for instant in instants if instant is not None), default=None)
+        sending = self._sending.next_deadline()
+        executing = self._executing.next_deadline(now) if self._clock_trusted else None
+        return min((instant for instant in (sending, executing) if instant is not None), default=None)
 
     def frames_to_send(self, now: datetime, limit: int = 20) -> list[Outgoing]:
         """The oldest frames of the outbox that are not under way, so that at most ``limit`` are.
@@ -290,7 +354,14 @@ class DeviceSession:
         :raises StoreError: the outbox cannot be read.
         """
         _check(now)
-        return [Outgoing(row.number, self._answers.framed(row)) for row in self._sending.offer(now, limit)]
+        outgoing = []
+        for row in self._sending.offer(now, limit):
+            frame = self._answers.framed(row)
+            if frame is None:
+                self._sending.taken(row.number)
+            else:
+                outgoing.append(Outgoing(row.number, frame))
+        return outgoing
 
     def sent(self, number: int) -> None:
         """The broker has taken a frame: forget it.
@@ -333,6 +404,18 @@ def _check(now: datetime) -> None:
         raise ValueError(f"now is {now.isoformat()} without an offset; give an aware datetime, in UTC")
 
 
-def _run_of(slot: PlannedSlot | None) -> tuple[datetime, str] | None:
-    """What tells one execution of a slot from the next: a newer schedule's setpoint for the same slot is another one."""
-    return None if slot is None else (slot.start, slot.schedule_id)
+def _trace_id(traceparent: str) -> str:
+    trace = TraceContext.parse(traceparent)
+    return "" if trace is None else trace.trace_id
+
+
+def _named_trace(message: Message) -> str | None:
+    return message.trace_id if isinstance(message, (Schedule, Cancel)) else None
+
+
+def _not_spoken(version: int, spoken: tuple[int, ...]) -> Problem:
+    supported = sorted(spoken)
+    message = f"version {version} is not spoken by this device; it speaks {', '.join(map(str, supported))}"
+    return Problem(
+        code=ErrorCode.VERSION_UNSUPPORTED, message=message, path="/version", details={"supported_versions": supported}
+    )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, insort
 from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from allye_protocol.store.base import (
+    MAX_CANCELLATIONS,
     MAX_FAILED_ENTRIES,
     MAX_OUTBOX_ROWS,
     MAX_REJECTED_ROWS,
@@ -18,19 +19,23 @@ from allye_protocol.store.base import (
     PlannedSlot,
     Rank,
     Rejected,
+    Span,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
-    from allye_protocol.messages import Kind
+    from allye_protocol.messages import Kind, ScheduleEvent
+    from allye_protocol.negotiation import Agreement
 
 __all__ = ["MemoryStore"]
 
+_LIVE = (EntryState.ADMITTED, EntryState.APPLIED)
+
 
 class MemoryStore(DeviceStore):
-    """Inbox, plan and outbox in memory. Not for several threads.
+    """Inbox, running slot and outbox in memory. Not for several threads.
 
     A transaction is undone by a log of inverse steps, so that its cost does not grow with what is stored.
     """
@@ -38,11 +43,13 @@ class MemoryStore(DeviceStore):
     def __init__(self, *, max_outbox_rows: int = MAX_OUTBOX_ROWS) -> None:
         self._max_outbox_rows = max_outbox_rows
         self._entries: dict[str, Entry] = {}
-        self._failed: list[tuple[datetime, str]] = []
-        self._high_water: datetime | None = None
-        self._slots: dict[datetime, PlannedSlot] = {}
-        self._starts: list[datetime] = []
-        self._open: dict[datetime, None] = {}
+        self._failed: list[tuple[int, str]] = []
+        self._live: dict[str, Entry] = {}
+        self._high_water = 0
+        self._cancellations: dict[int, ScheduleEvent] = {}
+        self._running: PlannedSlot | None = None
+        self._reported: tuple[Span, ...] = ()
+        self._agreement: Agreement | None = None
         self._outbox: dict[int, OutboxRow] = {}
         self._number = 0
         self._rejected: deque[Rejected] = deque(maxlen=MAX_REJECTED_ROWS)
@@ -85,70 +92,86 @@ class MemoryStore(DeviceStore):
 
     def _set_entry(self, name: str, entry: Entry | None) -> None:
         before = self._entries.pop(name, None)
+        self._live.pop(name, None)
         if before is not None and before.state is EntryState.FAILED:
-            del self._failed[bisect_left(self._failed, (before.generated_at, name))]
+            del self._failed[bisect_left(self._failed, (before.sequence, name))]
         if entry is not None:
             self._entries[name] = entry
+            if entry.state in _LIVE:
+                self._live[name] = entry
             if entry.state is EntryState.FAILED:
-                insort(self._failed, (entry.generated_at, name))
+                insort(self._failed, (entry.sequence, name))
 
     def unsettled(self) -> list[Entry]:
-        """Entries that are admitted and not settled, oldest first."""
-        waiting = [entry for entry in self._entries.values() if entry.state is EntryState.ADMITTED]
-        return sorted(waiting, key=lambda entry: entry.generated_at)
+        """Entries that are admitted and not settled."""
+        return self._in_state(EntryState.ADMITTED)
 
-    def high_water(self) -> datetime | None:
-        """``generated_at`` of the newest schedule ever admitted."""
+    def applied(self) -> list[Entry]:
+        """Entries that are applied and not over."""
+        return self._in_state(EntryState.APPLIED)
+
+    def _in_state(self, state: EntryState) -> list[Entry]:
+        return sorted((entry for entry in self._live.values() if entry.state is state), key=lambda entry: entry.sequence)
+
+    def high_water(self) -> int:
+        """The highest sequence ever admitted."""
         return self._high_water
 
-    def raise_high_water(self, generated_at: datetime) -> None:
+    def raise_high_water(self, sequence: int) -> None:
         """Never falls."""
-        before = self._high_water
-        if before is None or generated_at > before:
-            self._undo_by(lambda: setattr(self, "_high_water", before))
-            self._high_water = generated_at
+        if sequence > self._high_water:
+            self._set("_high_water", sequence)
 
-    def slots(self, start: datetime, end: datetime) -> list[PlannedSlot]:
-        """The planned slots that begin in ``[start, end)``."""
-        found = self._starts[bisect_left(self._starts, start) : bisect_left(self._starts, end)]
-        return [self._slots[at] for at in found]
+    def _set(self, name: str, value: object) -> None:
+        before = getattr(self, name)
+        self._undo_by(lambda: setattr(self, name, before))
+        setattr(self, name, value)
 
-    def slot_at(self, instant: datetime) -> PlannedSlot | None:
-        """The planned slot that contains ``instant``."""
-        index = bisect_right(self._starts, instant) - 1
-        slot = self._slots[self._starts[index]] if index >= 0 else None
-        return slot if slot is not None and instant < slot.end else None
+    def cancellation(self, sequence: int) -> ScheduleEvent | None:
+        """The answer to a cancel."""
+        return self._cancellations.get(sequence)
 
-    def next_slot(self, after: datetime) -> PlannedSlot | None:
-        """The first planned slot that begins after ``after``."""
-        index = bisect_right(self._starts, after)
-        return self._slots[self._starts[index]] if index < len(self._starts) else None
+    def keep_cancellation(self, event: ScheduleEvent) -> None:
+        """Remember the answer to a cancel."""
+        kept = {**self._cancellations, event.sequence or 0: event}
+        if len(kept) > MAX_CANCELLATIONS:
+            del kept[min(kept)]
+        self._set("_cancellations", kept)
 
-    def unreported(self, now: datetime) -> list[PlannedSlot]:
-        """The ended slots without a result."""
-        return [slot for slot in (self._slots[at] for at in sorted(self._open)) if slot.end <= now]
+    def running(self) -> PlannedSlot | None:
+        """The slot that is being executed."""
+        return self._running
 
-    def put_slots(self, slots: Iterable[PlannedSlot]) -> None:
-        """Store slots by their start."""
-        for slot in slots:
-            before = self._slots.get(slot.start)
-            self._undo_by(lambda at=slot.start, before=before: self._set_slot(at, before))  # type: ignore[misc]
-            self._set_slot(slot.start, slot)
+    def put_running(self, slot: PlannedSlot | None) -> None:
+        """Remember the running slot."""
+        self._set("_running", slot)
 
-    def _set_slot(self, at: datetime, slot: PlannedSlot | None) -> None:
-        if slot is None:
-            del self._slots[at]
-            del self._starts[bisect_left(self._starts, at)]
-        else:
-            if at not in self._slots:
-                insort(self._starts, at)
-            self._slots[at] = slot
-        if slot is None or slot.reported:
-            self._open.pop(at, None)
-        else:
-            self._open[at] = None
+    def reported(self) -> tuple[Span, ...]:
+        """The time that was reported."""
+        return self._reported
 
-    def push(self, kind: Kind, payload: bytes, traceparent: str, *, tracestate: str = "", rank: Rank = Rank.ANSWER) -> int:
+    def put_reported(self, spans: tuple[Span, ...]) -> None:
+        """Remember the time that was reported."""
+        self._set("_reported", spans)
+
+    def agreement(self) -> Agreement | None:
+        """How the peer last spoke."""
+        return self._agreement
+
+    def put_agreement(self, agreement: Agreement) -> None:
+        """Remember how the peer speaks."""
+        self._set("_agreement", agreement)
+
+    def push(
+        self,
+        kind: Kind,
+        payload: bytes,
+        agreement: Agreement,
+        traceparent: str,
+        *,
+        tracestate: str = "",
+        rank: Rank = Rank.ANSWER,
+    ) -> int:
         """Append to the outbox."""
         if len(self._outbox) >= self._max_outbox_rows:
             lowest = min(self._outbox.values(), key=lambda row: (row.rank, row.number))
@@ -158,7 +181,13 @@ class MemoryStore(DeviceStore):
         self._number += 1
         number = self._number
         self._outbox[number] = OutboxRow(
-            number=number, kind=kind, payload=payload, traceparent=traceparent, tracestate=tracestate, rank=rank
+            number=number,
+            kind=kind,
+            payload=payload,
+            agreement=agreement,
+            traceparent=traceparent,
+            tracestate=tracestate,
+            rank=rank,
         )
         self._undo_by(lambda: self._outbox.pop(number, None))
         return number
@@ -198,11 +227,8 @@ class MemoryStore(DeviceStore):
 
     def prune(self, before: datetime) -> int:
         """Forget what ended long ago."""
-        entries = [e for e in self._entries.values() if e.end < before and e.state is not EntryState.ADMITTED]
+        entries = [e for e in self._entries.values() if e.end < before and e.state not in _LIVE]
         for entry in entries:
             self._change_entry(entry.schedule_id, None)
-        slots = [slot for slot in self._slots.values() if slot.end < before and slot.reported]
-        for slot in slots:
-            self._set_slot(slot.start, None)
-            self._undo_by(lambda slot=slot: self._set_slot(slot.start, slot))  # type: ignore[misc]
-        return len(entries) + len(slots)
+        self._set("_reported", tuple(span for span in self._reported if span.end >= before))
+        return len(entries)

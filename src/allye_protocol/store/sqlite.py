@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 import msgspec
 
 from allye_protocol.errors import ErrorCode, StoreError
-from allye_protocol.messages import Kind
+from allye_protocol.messages import Kind, ScheduleEvent
+from allye_protocol.negotiation import Agreement
 from allye_protocol.store.base import (
+    MAX_CANCELLATIONS,
     MAX_FAILED_ENTRIES,
     MAX_OUTBOX_ROWS,
     MAX_REJECTED_ROWS,
@@ -30,28 +32,29 @@ from allye_protocol.store.base import (
     PlannedSlot,
     Rank,
     Rejected,
+    Span,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
 __all__ = ["SqliteStore"]
 
 APPLICATION_ID: Final = 0x416C7965
 """Marks a file as a device store in SQLite's own header, so that no other program's database is taken for one."""
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 SCHEMA: Final = """
-CREATE TABLE entry (schedule_id TEXT PRIMARY KEY, generated_at INTEGER, ends INTEGER, state TEXT, record BLOB) WITHOUT ROWID;
-CREATE INDEX entry_by_state ON entry (state, generated_at);
+CREATE TABLE entry (schedule_id TEXT PRIMARY KEY, sequence INTEGER, ends INTEGER, state TEXT, record BLOB) WITHOUT ROWID;
+CREATE INDEX entry_by_state ON entry (state, sequence);
 CREATE INDEX entry_by_end ON entry (ends);
-CREATE TABLE slot (starts INTEGER PRIMARY KEY, ends INTEGER, reported INTEGER, record BLOB);
-CREATE INDEX slot_open ON slot (ends) WHERE NOT reported;
+CREATE TABLE cancellation (sequence INTEGER PRIMARY KEY, record BLOB);
 CREATE TABLE outbox (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT, payload BLOB, traceparent TEXT, tracestate TEXT, rank INTEGER
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    kind TEXT, payload BLOB, version INTEGER, content_type TEXT, traceparent TEXT, tracestate TEXT, rank INTEGER
 );
 CREATE INDEX outbox_by_rank ON outbox (rank);
 CREATE TABLE rejected (number INTEGER PRIMARY KEY AUTOINCREMENT, record BLOB);
-CREATE TABLE high_water (only INTEGER PRIMARY KEY CHECK (only = 1), generated_at INTEGER);
+CREATE TABLE value (name TEXT PRIMARY KEY, record BLOB) WITHOUT ROWID;
 """
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -59,14 +62,18 @@ _CORRUPT: Final = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _entry: Final = msgspec.msgpack.Decoder(Entry).decode
-_slot: Final = msgspec.msgpack.Decoder(PlannedSlot).decode
+_event: Final = msgspec.msgpack.Decoder(ScheduleEvent).decode
+_running: Final = msgspec.msgpack.Decoder(PlannedSlot | None).decode
+_reported: Final = msgspec.msgpack.Decoder(tuple[Span, ...]).decode
+_agreement: Final = msgspec.msgpack.Decoder(Agreement).decode
+_number: Final = msgspec.msgpack.Decoder(int).decode
 _rejected: Final = msgspec.msgpack.Decoder(Rejected).decode
 
 Record = TypeVar("Record")
 
 
 class SqliteStore(DeviceStore):
-    """Inbox, plan and outbox of one device in one SQLite file.
+    """Inbox, running slot and outbox of one device in one SQLite file.
 
     :param path: the file; it is made where there is none. Its folder must exist.
     :param max_outbox_rows: rows above which the lowest in rank gives way.
@@ -162,63 +169,94 @@ class SqliteStore(DeviceStore):
 
     def put_entry(self, entry: Entry) -> None:
         """Remember an entry."""
-        columns = (entry.schedule_id, _micros(entry.generated_at), _micros(entry.end), entry.state, _encode(entry))
+        columns = (entry.schedule_id, entry.sequence, _micros(entry.end), entry.state, _encode(entry))
         with self.transaction():
             self._run("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?, ?)", *columns)
             if entry.state is EntryState.FAILED:
                 self._run(
                     "DELETE FROM entry WHERE schedule_id IN (SELECT schedule_id FROM entry WHERE state = ? "
-                    "ORDER BY generated_at DESC, schedule_id DESC LIMIT -1 OFFSET ?)",
+                    "ORDER BY sequence DESC, schedule_id DESC LIMIT -1 OFFSET ?)",
                     *(EntryState.FAILED, MAX_FAILED_ENTRIES),
                 )
 
     def unsettled(self) -> list[Entry]:
-        """Entries that are admitted and not settled, oldest first."""
-        rows = self._run("SELECT record FROM entry WHERE state = ? ORDER BY generated_at", EntryState.ADMITTED)
+        """Entries that are admitted and not settled."""
+        return self._in_state(EntryState.ADMITTED)
+
+    def applied(self) -> list[Entry]:
+        """Entries that are applied and not over."""
+        return self._in_state(EntryState.APPLIED)
+
+    def _in_state(self, state: EntryState) -> list[Entry]:
+        rows = self._run("SELECT record FROM entry WHERE state = ? ORDER BY sequence", state)
         return [self._read(_entry, record) for (record,) in rows]
 
-    def high_water(self) -> datetime | None:
-        """``generated_at`` of the newest schedule ever admitted."""
-        row = self._run("SELECT generated_at FROM high_water").fetchone()
-        return None if row is None else _EPOCH + row[0] * _MICROSECOND
+    def _value(self, name: str, decode: Callable[[Any], Record]) -> Record | None:
+        row = self._run("SELECT record FROM value WHERE name = ?", name).fetchone()
+        return None if row is None else self._read(decode, row[0])
 
-    def raise_high_water(self, generated_at: datetime) -> None:
+    def _put_value(self, name: str, value: object) -> None:
+        self._run("INSERT OR REPLACE INTO value VALUES (?, ?)", name, _encode(value))
+
+    def high_water(self) -> int:
+        """The highest sequence ever admitted."""
+        return self._value("high_water", _number) or 0
+
+    def raise_high_water(self, sequence: int) -> None:
         """Never falls."""
-        self._run(
-            "INSERT INTO high_water VALUES (1, ?) ON CONFLICT (only) "
-            "DO UPDATE SET generated_at = max(generated_at, excluded.generated_at)",
-            _micros(generated_at),
-        )
+        with self.transaction():
+            if sequence > self.high_water():
+                self._put_value("high_water", sequence)
 
-    def slots(self, start: datetime, end: datetime) -> list[PlannedSlot]:
-        """The planned slots that begin in ``[start, end)``."""
-        rows = self._run(
-            "SELECT record FROM slot WHERE starts >= ? AND starts < ? ORDER BY starts", _micros(start), _micros(end)
-        )
-        return [self._read(_slot, record) for (record,) in rows]
+    def cancellation(self, sequence: int) -> ScheduleEvent | None:
+        """The answer to a cancel."""
+        row = self._run("SELECT record FROM cancellation WHERE sequence = ?", sequence).fetchone()
+        return None if row is None else self._read(_event, row[0])
 
-    def slot_at(self, instant: datetime) -> PlannedSlot | None:
-        """The planned slot that contains ``instant``."""
-        at = _micros(instant)
-        row = self._run("SELECT ends, record FROM slot WHERE starts <= ? ORDER BY starts DESC LIMIT 1", at).fetchone()
-        return None if row is None or row[0] <= at else self._read(_slot, row[1])
+    def keep_cancellation(self, event: ScheduleEvent) -> None:
+        """Remember the answer to a cancel."""
+        with self.transaction():
+            self._run("INSERT OR REPLACE INTO cancellation VALUES (?, ?)", event.sequence, _encode(event))
+            self._run(
+                "DELETE FROM cancellation WHERE sequence IN "
+                "(SELECT sequence FROM cancellation ORDER BY sequence DESC LIMIT -1 OFFSET ?)",
+                MAX_CANCELLATIONS,
+            )
 
-    def next_slot(self, after: datetime) -> PlannedSlot | None:
-        """The first planned slot that begins after ``after``."""
-        row = self._run("SELECT record FROM slot WHERE starts > ? ORDER BY starts LIMIT 1", _micros(after)).fetchone()
-        return None if row is None else self._read(_slot, row[0])
+    def running(self) -> PlannedSlot | None:
+        """The slot that is being executed."""
+        return self._value("running", _running)
 
-    def unreported(self, now: datetime) -> list[PlannedSlot]:
-        """The ended slots without a result."""
-        rows = self._run("SELECT record FROM slot WHERE NOT reported AND ends <= ? ORDER BY starts", _micros(now))
-        return [self._read(_slot, record) for (record,) in rows]
+    def put_running(self, slot: PlannedSlot | None) -> None:
+        """Remember the running slot."""
+        self._put_value("running", slot)
 
-    def put_slots(self, slots: Iterable[PlannedSlot]) -> None:
-        """Store slots by their start."""
-        rows = [(_micros(slot.start), _micros(slot.end), slot.reported, _encode(slot)) for slot in slots]
-        self._run("INSERT OR REPLACE INTO slot VALUES (?, ?, ?, ?)", *rows, many=True)
+    def reported(self) -> tuple[Span, ...]:
+        """The time that was reported."""
+        return self._value("reported", _reported) or ()
 
-    def push(self, kind: Kind, payload: bytes, traceparent: str, *, tracestate: str = "", rank: Rank = Rank.ANSWER) -> int:
+    def put_reported(self, spans: tuple[Span, ...]) -> None:
+        """Remember the time that was reported."""
+        self._put_value("reported", spans)
+
+    def agreement(self) -> Agreement | None:
+        """How the peer last spoke."""
+        return self._value("agreement", _agreement)
+
+    def put_agreement(self, agreement: Agreement) -> None:
+        """Remember how the peer speaks."""
+        self._put_value("agreement", agreement)
+
+    def push(
+        self,
+        kind: Kind,
+        payload: bytes,
+        agreement: Agreement,
+        traceparent: str,
+        *,
+        tracestate: str = "",
+        rank: Rank = Rank.ANSWER,
+    ) -> int:
         """Append to the outbox."""
         with self.transaction():
             if self._outbox_is_full():
@@ -226,8 +264,8 @@ class SqliteStore(DeviceStore):
                 if rank < min(lowest, Rank.RESULT):
                     return 0
                 self.pop(number)
-            insert = "INSERT INTO outbox (kind, payload, traceparent, tracestate, rank) VALUES (?, ?, ?, ?, ?)"
-            return self._run(insert, kind, payload, traceparent, tracestate, rank).lastrowid or 0
+            columns = (kind, payload, agreement.version, agreement.content_type, traceparent, tracestate, rank)
+            return self._run("INSERT INTO outbox VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)", *columns).lastrowid or 0
 
     def _outbox_is_full(self) -> bool:
         # Counting reads every row. Two numbers that are close together say as much without it.
@@ -239,7 +277,8 @@ class SqliteStore(DeviceStore):
     def outbox(self, limit: int, after: int = 0) -> list[OutboxRow]:
         """The oldest rows above ``after``."""
         rows = self._run(
-            "SELECT number, kind, payload, traceparent, tracestate, rank FROM outbox WHERE number > ? ORDER BY number LIMIT ?",
+            "SELECT number, kind, payload, version, content_type, traceparent, tracestate, rank FROM outbox WHERE number > ? "
+            "ORDER BY number LIMIT ?",
             *(after, limit),
         )
         return [
@@ -247,9 +286,10 @@ class SqliteStore(DeviceStore):
                 number=row[0],
                 kind=self._read(Kind, row[1]),
                 payload=row[2],
-                traceparent=row[3],
-                tracestate=row[4],
-                rank=self._read(Rank, row[5]),
+                agreement=Agreement(version=row[3], content_type=row[4]),
+                traceparent=row[5],
+                tracestate=row[6],
+                rank=self._read(Rank, row[7]),
             )
             for row in rows
         ]
@@ -277,9 +317,10 @@ class SqliteStore(DeviceStore):
         """Forget what ended long ago."""
         at = _micros(before)
         with self.transaction():
-            entries = self._run("DELETE FROM entry WHERE ends < ? AND state != ?", at, EntryState.ADMITTED)
-            slots = self._run("DELETE FROM slot WHERE ends < ? AND reported", at)
-        return entries.rowcount + slots.rowcount
+            live = (EntryState.ADMITTED, EntryState.APPLIED)
+            entries = self._run("DELETE FROM entry WHERE ends < ? AND state NOT IN (?, ?)", at, *live)
+            self.put_reported(tuple(span for span in self.reported() if span.end >= before))
+        return entries.rowcount
 
     def _read(self, decode: Callable[[Any], Record], record: object) -> Record:
         try:
@@ -289,13 +330,12 @@ class SqliteStore(DeviceStore):
             message = f"{self.path} holds a record that cannot be read ({error}): move it away and start again"
             raise StoreError(ErrorCode.STORE_CORRUPT, message) from error
 
-    def _run(self, statement: str, *values: Any, many: bool = False) -> sqlite3.Cursor:
-        """Run a statement, with ``many`` once for each row of values."""
+    def _run(self, statement: str, *values: Any) -> sqlite3.Cursor:
         if self._depth and not self._db.in_transaction:
             # Whoever caught the error and went on would store the rest of the transaction without its beginning.
             raise StoreError(ErrorCode.STORE_FAILED, "this transaction was undone when a statement of it failed")
         try:
-            return self._db.executemany(statement, values) if many else self._db.execute(statement, values)
+            return self._db.execute(statement, values)
         except sqlite3.Error as error:
             self._fail(error)
 

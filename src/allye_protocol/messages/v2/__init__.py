@@ -22,7 +22,7 @@ from allye_protocol.messages.v2.answers import (
     outcome_of,
 )
 from allye_protocol.messages.v2.cancel import Cancel, cancel_problems
-from allye_protocol.messages.v2.fields import MAX_SEQUENCE, VERSION, Clock, ErrorDetail, sequence_at
+from allye_protocol.messages.v2.fields import MAX_SEQUENCE, MAX_WATTS, VERSION, Clock, ErrorDetail, sequence_at
 from allye_protocol.messages.v2.reports import (
     BatteryState,
     DeviceStatus,
@@ -46,6 +46,7 @@ __all__ = [
     "MAX_HORIZON",
     "MAX_SEQUENCE",
     "MAX_SLOTS",
+    "MAX_WATTS",
     "RESOLUTIONS_S",
     "VERSION",
     "Ack",

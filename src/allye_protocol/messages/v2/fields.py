@@ -53,6 +53,8 @@ MAX_SEQUENCE: Final = (LATEST - EARLIEST) // _MICROSECOND - 1
 """The last microsecond of the protocol's time. It is below 2**53, so every JSON reader keeps it whole."""
 DIGEST_CHARS: Final = 64
 MAX_CODE_CHARS: Final = 64
+MAX_ERROR_CHARS: Final = 512
+MAX_PATH_CHARS: Final = 256
 
 Version = Annotated[
     Literal[2],
@@ -132,7 +134,7 @@ class ErrorDetail(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defa
     message: Annotated[
         str,
         Meta(
-            max_length=512,
+            max_length=MAX_ERROR_CHARS,
             description="For a person: what, and what to do about it. Not API; match on the code.",
             examples=["setpoint 180000 W is beyond this device's own limit of 150000 W"],
         ),
@@ -141,7 +143,7 @@ class ErrorDetail(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defa
         Annotated[
             str,
             Meta(
-                max_length=256,
+                max_length=MAX_PATH_CHARS,
                 description="Where in the message, as a JSON Pointer (RFC 6901) into its JSON form, whatever encoding it had.",
                 examples=["/rates_w/7"],
             ),
@@ -164,6 +166,26 @@ class ErrorDetail(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defa
         ]
         | None
     ) = None
+
+    @classmethod
+    def of(cls, problem: Problem) -> ErrorDetail:
+        """A problem as a peer is told of it: bounded, printable, with the figures that it has a place for."""
+        details = problem.details
+        slot, digest = details.get("slot"), details.get("stored_digest")
+        return cls(
+            code=problem.code,
+            message=_printable(problem.message, MAX_ERROR_CHARS),
+            path=_printable(problem.path, MAX_PATH_CHARS) or None,
+            slot=slot if isinstance(slot, int) else None,
+            value=_figure(details.get("value")),
+            limit=_figure(details.get("limit")),
+            digest=digest if isinstance(digest, str) else None,
+        )
+
+    def reason(self) -> str:
+        """The error in one line: code, words and place."""
+        where = f" at {self.path}" if self.path else ""
+        return f"{self.code}: {self.message}{where}"
 
     @property
     def known_code(self) -> ErrorCode | None:
@@ -243,6 +265,15 @@ def slot_problems(start: datetime, end: datetime) -> Iterator[Problem]:
     if not timedelta(0) < end - start <= MAX_SLOT:
         message = f"lasts {(end - start).total_seconds():g} s from its start; a slot lasts 300 to 3600 s"
         yield Problem(code=ErrorCode.TIME_BAD_DURATION, message=message, path="/slot_end")
+
+
+def _printable(text: str, most: int) -> str:
+    text = "".join(char if char.isprintable() else "?" for char in text)
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def _figure(value: object) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
 
 
 def _is_code(code: str) -> bool:
