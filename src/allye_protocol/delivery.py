@@ -21,7 +21,9 @@ import msgspec
 
 from allye_protocol.codec import DEFAULT_CONTENT_TYPE
 from allye_protocol.convert import decode
+from allye_protocol.errors import DecodeError, ErrorCode, StoreError
 from allye_protocol.messages import AckStatus, Cancel, Kind, Schedule
+from allye_protocol.tracing import TraceContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -160,6 +162,12 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
             return self.schedule_id
         return cancel_id(self.device_id, self.sequence)
 
+    @property
+    def trace_id(self) -> str:
+        """The trace it belongs to; empty where :attr:`traceparent` is none."""
+        trace = TraceContext.parse(self.traceparent)
+        return "" if trace is None else trace.trace_id
+
 
 def cancel_id(device_id: str, sequence: int) -> str:
     """What names the delivery of a cancel. No schedule has such an id."""
@@ -169,9 +177,13 @@ def cancel_id(device_id: str, sequence: int) -> str:
 def message_of(delivery: Delivery) -> Schedule | Cancel:
     """The schedule or cancel that a delivery carries.
 
-    :raises DecodeError: when the store has changed it.
+    :raises StoreError: ``store.corrupt`` when it is not what was stored.
     """
-    return cast("Schedule | Cancel", decode(delivery.payload, delivery.kind, STORED_CONTENT_TYPE))
+    try:
+        return cast("Schedule | Cancel", decode(delivery.payload, delivery.kind, STORED_CONTENT_TYPE))
+    except DecodeError as error:
+        message = f"what is stored of {delivery.delivery_id} cannot be read ({error}): submit it again under another id"
+        raise StoreError(ErrorCode.STORE_CORRUPT, message) from None
 
 
 class _Step(NamedTuple):

@@ -10,6 +10,7 @@ from datetime import datetime
 
 import msgspec
 
+from allye_protocol.codec.tolerant import Deviation
 from allye_protocol.delivery import Delivery, State
 from allye_protocol.errors import Problem
 from allye_protocol.execution import Judgement
@@ -22,6 +23,7 @@ __all__ = [
     "DefaultControl",
     "DeliveryChanged",
     "DeliveryHeld",
+    "DeviationsTolerated",
     "DeviceAnnounced",
     "DeviceEvent",
     "DeviceUnreachable",
@@ -241,6 +243,18 @@ class StatusReceived(msgspec.Struct, frozen=True, kw_only=True):
     status: DeviceStatus
 
 
+class DeviationsTolerated(msgspec.Struct, frozen=True, kw_only=True):
+    """A device's message was taken although it deviates from the protocol in known ways; its maker should mend them.
+
+    :param kind: what the message is.
+    :param deviations: each with its code, its place, what was found and what it was taken for.
+    """
+
+    device_id: str
+    kind: Kind
+    deviations: tuple[Deviation, ...]
+
+
 class AlarmRaised(msgspec.Struct, frozen=True, kw_only=True):
     """The first slot of a schedule, or the instant from which on a cancel counts, is near, and the device has not confirmed it.
 
@@ -277,6 +291,7 @@ CloudEvent = (
     | ResultReceived
     | EventReceived
     | StatusReceived
+    | DeviationsTolerated
     | AlarmRaised
     | MessageRefused
     | SecurityAlert

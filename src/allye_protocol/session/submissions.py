@@ -1,92 +1,92 @@
-"""How a schedule enters the cloud's store: in order, once, and only if its device could take it.
+"""How a schedule or a cancel enters the cloud's store: in order, once, and only if its device could take it.
 
-1. The order of a device (``generated_at``, as version 1 has no sequence) rises strictly. A schedule from a time when the
-   cloud's clock was wrong does not hold it (decision 17).
+1. The sequence of a device rises strictly, for schedules and cancels together. One from a time when the cloud's clock was wrong
+   does not hold it (decision 17).
 2. What a device would refuse for good is refused here, where somebody can still do something about it.
-3. An older delivery that a newer schedule covers entirely is over.
+3. An older delivery that a newer schedule covers entirely is over; so is one that a cancel takes back entirely.
+4. A cancel waits behind what is left of older deliveries, as everything does, and nothing supersedes it: that a schedule was
+   replaced in the plan is known only when the device has said so.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from allye_protocol import topics
-from allye_protocol.codec import decode, encode
-from allye_protocol.delivery import Cause, Delivery, RetryPolicy, State, moved
-from allye_protocol.errors import ErrorCode, RefusalError
-from allye_protocol.messages import Kind, Schedule
+from allye_protocol.convert import downgrade, encode
+from allye_protocol.delivery import STORED_CONTENT_TYPE, Cause, Delivery, State, moved
+from allye_protocol.digest import digest
+from allye_protocol.errors import EncodeError, ErrorCode, NegotiationError, RefusalError
+from allye_protocol.ids import DeviceId, ScheduleId
+from allye_protocol.messages import Cancel, Kind, Schedule, sequence_at
+from allye_protocol.negotiation import agreement_with
+from allye_protocol.tracing import RandomBytes, TraceContext
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
+    from allye_protocol.session.cloud_config import CloudConfig
     from allye_protocol.store.cloud import CloudStore
-    from allye_protocol.tracing import TraceContext
 
-__all__ = ["CloudConfig", "Submissions"]
-
-
-class CloudConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """How a cloud session works.
-
-    :param root: the topics' root.
-    :param group: the name that workers share who divide the fleet's messages among them; ``None`` for a single worker.
-    :param retry: how a schedule is repeated.
-    :param max_ahead: how far in the future a schedule may start; devices refuse more than they are configured for.
-    :param max_skew: how far ahead of the cloud's clock a schedule may have been generated.
-    """
-
-    root: str = topics.DEFAULT_ROOT
-    group: str | None = None
-    retry: RetryPolicy = RetryPolicy()
-    max_ahead: timedelta = timedelta(days=8)
-    max_skew: timedelta = timedelta(minutes=5)
+__all__ = ["Submissions", "takes_back"]
 
 
 class Submissions:
     """The way into a store.
 
     :param store: where deliveries are kept.
-    :param config: how far ahead is too far.
+    :param config: how far ahead is too far, and what the cloud speaks.
+    :param random_bytes: where trace ids come from.
     """
 
-    def __init__(self, store: CloudStore, config: CloudConfig) -> None:
+    def __init__(self, store: CloudStore, config: CloudConfig, random_bytes: RandomBytes) -> None:
         self._store: Final = store
         self._config: Final = config
+        self._random_bytes: Final = random_bytes
 
-    def order_for(self, device_id: str, now: datetime) -> datetime:
-        """The ``generated_at`` of the next schedule for a device: now, or just after the newest one."""
-        newest = self._newest(device_id, now)
-        return now if newest is None else max(now, newest + timedelta(microseconds=1))
+    def sequence_for(self, device_id: str, now: datetime) -> int:
+        """See :meth:`allye_protocol.session.cloud.CloudSession.sequence_for`."""
+        last = self._last(device_id, now)
+        return max(1 if last is None else last + 1, sequence_at(now))
 
-    def _newest(self, device_id: str, now: datetime) -> datetime | None:
-        """The place in the order that the next schedule of a device has to be behind.
+    def _last(self, device_id: str, now: datetime) -> int | None:
+        """The sequence that the next one of a device has to be above.
 
         One further ahead than ``max_skew`` was made while the cloud's clock was wrong, and no device whose clock is right has
         admitted it: it does not lock the device out until that time comes.
         """
-        newest, latest = self._store.newest(device_id), now + self._config.max_skew
-        if newest is None or newest <= latest:
-            return newest
-        orders = (delivery.generated_at for delivery in self._store.open_deliveries(device_id))
-        return max((order for order in orders if order <= latest), default=None)
+        return self._store.last_sequence(device_id, sequence_at(now + self._config.max_skew))
 
-    def submit(self, schedule: Schedule, now: datetime, trace: TraceContext) -> Delivery:
+    def submit(self, schedule: Schedule, now: datetime, trace: TraceContext | None) -> Delivery:
         """See :meth:`allye_protocol.session.cloud.CloudSession.submit`."""
-        schedule = msgspec.structs.replace(schedule, trace_id=trace.trace_id)
+        trace = trace or _trace_of(schedule) or TraceContext.start(self._random_bytes)
+        schedule = msgspec.structs.replace(schedule, traceparent=trace.traceparent)
+        payload, meaning = encode(schedule, STORED_CONTENT_TYPE), digest(schedule)
         with self._store.transaction():
             known = self._store.delivery(schedule.schedule_id)
             if known is not None:
-                return self._same(known, schedule)
+                if known.digest != meaning:
+                    message = f"id {schedule.schedule_id} already names another content; make a new id"
+                    details = {"digest": meaning, "known": known.digest}
+                    raise RefusalError(ErrorCode.ORDER_CONFLICT, message, path="/schedule_id", details=details)
+                return known
             self._check(schedule, now)
-            self._supersede(schedule, now)
+            version = self._version_of(schedule.device_id)
+            if version is not None:
+                downgrade(schedule, version)
+            if not schedule.dry_run:
+                self._supersede(schedule, now)
             delivery = Delivery(
+                kind=Kind.SCHEDULE,
                 schedule_id=schedule.schedule_id,
                 device_id=schedule.device_id,
-                generated_at=schedule.generated_at,
+                sequence=schedule.sequence,
+                digest=meaning,
                 start=schedule.start,
                 end=schedule.end,
-                payload=encode(schedule),
+                until=_expiry(schedule),
+                payload=payload,
                 traceparent=trace.traceparent,
                 state=State.PENDING,
                 attempts=0,
@@ -98,33 +98,138 @@ class Submissions:
 
     def _check(self, schedule: Schedule, now: datetime) -> None:
         """Refuse what the device would refuse for good."""
-        newest = self._newest(schedule.device_id, now)
-        if newest is not None and schedule.generated_at <= newest:
-            message = f"generated_at is not after that of the newest schedule for {schedule.device_id}, {newest.isoformat()}"
-            raise RefusalError(ErrorCode.ORDER_STALE, message, path="/generated_at")
-        if schedule.generated_at > now + self._config.max_skew:
-            message = f"generated at {schedule.generated_at.isoformat()}, but it is {now.isoformat()}: check the clocks"
-            raise RefusalError(ErrorCode.ORDER_IN_FUTURE, message, path="/generated_at")
-        if schedule.end <= now:
-            raise RefusalError(ErrorCode.TIME_EXPIRED, f"the last slot ended at {schedule.end.isoformat()}")
+        last = self._last(schedule.device_id, now)
+        if last is not None and schedule.sequence <= last:
+            message = f"sequence {schedule.sequence} is not above {last}, the last for {schedule.device_id}: ask for the next"
+            raise RefusalError(ErrorCode.ORDER_STALE, message, path="/sequence", details={"sequence": last})
+        if schedule.sequence > sequence_at(now + self._config.max_skew):
+            message = f"sequence {schedule.sequence} is ahead of {sequence_at(now)}, which is now: check the clocks"
+            raise RefusalError(ErrorCode.ORDER_IN_FUTURE, message, path="/sequence")
+        if _expiry(schedule) <= now:
+            over = f"the last slot ended at {schedule.end.isoformat()}"
+            expired = f"it expired at {_expiry(schedule).isoformat()}"
+            raise RefusalError(ErrorCode.TIME_EXPIRED, over if schedule.end <= now else expired)
         if schedule.start > now + self._config.max_ahead:
             message = (
                 f"starts at {schedule.start.isoformat()}, more than {self._config.max_ahead.days} days ahead: send it later"
             )
-            raise RefusalError(ErrorCode.TIME_TOO_FAR, message, path="/intervals/0/start")
+            raise RefusalError(ErrorCode.TIME_TOO_FAR, message, path="/start")
+
+    def _version_of(self, device_id: str) -> int | None:
+        """The version that a device is spoken to in now; ``None`` while there is no common one."""
+        try:
+            return agreement_with(self._store.hello(device_id), self._config.offer).version
+        except NegotiationError:
+            return None
 
     def _supersede(self, schedule: Schedule, now: datetime) -> None:
         """Stop delivering what a newer schedule covers entirely: it need not wait behind a plan that nobody wants any more."""
         for older in self._store.open_deliveries(schedule.device_id):
-            if schedule.start <= max(older.start, now) and older.end <= schedule.end:
-                ended = moved(older, Cause.SUPERSEDED, now, older.reason)
-                if ended is not None:
-                    self._store.put_delivery(ended)
+            covered = schedule.start <= max(older.start, now) and older.end <= schedule.end
+            if covered and older.kind is Kind.SCHEDULE:
+                self._end(older, Cause.SUPERSEDED, now)
 
-    def _same(self, known: Delivery, schedule: Schedule) -> Delivery:
-        """The delivery that an id already has; the trace alone may differ."""
-        before = decode(known.payload, Kind.SCHEDULE)
-        if before != msgspec.structs.replace(schedule, trace_id=before.trace_id if isinstance(before, Schedule) else None):
-            message = f"id {schedule.schedule_id} already names another content; make a new id"
-            raise RefusalError(ErrorCode.ORDER_CONFLICT, message, path="/schedule_id")
-        return known
+    def cancel(
+        self,
+        device_id: str,
+        now: datetime,
+        *,
+        schedule_id: str | None,
+        effective_from: datetime | None,
+        reason: str | None,
+        trace: TraceContext | None,
+    ) -> Delivery:
+        """See :meth:`allye_protocol.session.cloud.CloudSession.cancel`."""
+        with self._store.transaction():
+            named = None if schedule_id is None else self._named(schedule_id, device_id)
+            trace = trace or (named and TraceContext.parse(named.traceparent)) or TraceContext.start(self._random_bytes)
+            cancel = Cancel(
+                device_id=DeviceId(device_id),
+                version=2,
+                sequence=self.sequence_for(device_id, now),
+                schedule_id=None if schedule_id is None else ScheduleId(schedule_id),
+                effective_from=effective_from,
+                reason=reason,
+                traceparent=trace.traceparent,
+            )
+            payload = encode(cancel, STORED_CONTENT_TYPE)
+            begins = cancel.begins(now)
+            end = begins + self._config.max_ahead if named is None else named.end
+            if named is not None and begins >= end:
+                message = f"{schedule_id} ends at {end.isoformat()}: there is nothing of it left to take back"
+                raise RefusalError(ErrorCode.TIME_EXPIRED, message)
+            self._check_can_be_said(cancel)
+            self._take_back(cancel, begins, now)
+            delivery = Delivery(
+                kind=Kind.CANCEL,
+                schedule_id=schedule_id,
+                device_id=device_id,
+                sequence=cancel.sequence,
+                digest=None,
+                start=begins,
+                end=end,
+                until=end,
+                payload=payload,
+                traceparent=trace.traceparent,
+                state=State.PENDING,
+                attempts=0,
+                due_at=now,
+                created_at=now,
+            )
+            self._store.put_delivery(delivery)
+        return delivery
+
+    def _check_can_be_said(self, cancel: Cancel) -> None:
+        version = self._version_of(cancel.device_id)
+        try:
+            if version is not None:
+                downgrade(cancel, version)
+        except EncodeError as error:
+            message = (
+                f"device {cancel.device_id} speaks version {version}, which has no cancel: "
+                "submit a schedule with a rate of 0 for the slots that are not to be executed"
+            )
+            raise EncodeError(error.code, message, details=error.details) from None
+
+    def _named(self, schedule_id: str, device_id: str) -> Delivery:
+        named = self._store.delivery(schedule_id)
+        if named is None or named.kind is not Kind.SCHEDULE or named.device_id != device_id:
+            message = f"{schedule_id} was never submitted for device {device_id}"
+            raise RefusalError(ErrorCode.ORDER_UNKNOWN_SCHEDULE, message, path="/schedule_id")
+        return named
+
+    def _take_back(self, cancel: Cancel, begins: datetime, now: datetime) -> None:
+        """Stop delivering what is taken back entirely, and the rest when the cancel begins to count."""
+        for older in self._store.open_deliveries(cancel.device_id):
+            if older.kind is not Kind.SCHEDULE or cancel.schedule_id not in (None, older.schedule_id):
+                continue
+            if begins <= max(older.start, now):
+                self._end(older, Cause.CANCELLED, now)
+            elif begins < older.until:
+                self._store.put_delivery(msgspec.structs.replace(older, until=begins))
+
+    def _end(self, delivery: Delivery, cause: Cause, now: datetime) -> None:
+        ended = moved(delivery, cause, now, delivery.reason)
+        if ended is not None:
+            self._store.put_delivery(ended)
+
+
+def takes_back(cancel: Cancel, schedule: Delivery, now: datetime) -> bool:
+    """Whether nothing is left of a schedule that a device has, when it has confirmed a cancel.
+
+    :param cancel: the cancel.
+    :param schedule: the delivery of a schedule for the same device.
+    :param now: when the device has confirmed it.
+    """
+    if cancel.schedule_id is not None:
+        return cancel.schedule_id == schedule.schedule_id
+    return schedule.sequence < cancel.sequence and cancel.begins(now) <= max(schedule.start, now)
+
+
+def _trace_of(schedule: Schedule) -> TraceContext | None:
+    return None if schedule.traceparent is None else TraceContext.parse(schedule.traceparent)
+
+
+def _expiry(schedule: Schedule) -> datetime:
+    """The instant from which on a device no longer admits a schedule."""
+    return schedule.end if schedule.expires_at is None else min(schedule.end, schedule.expires_at)

@@ -1,5 +1,4 @@
-"""What the cloud's store is: deliveries, answers, results, events and what is known of devices. And one in memory, for tests
-and simulations.
+"""What the cloud's store is: deliveries, reports and what devices said of themselves. And one in memory, for tests.
 
 1. Everything between entering and leaving :meth:`CloudStore.transaction` is kept together, or not at all; a transaction inside
    another joins it. A service that takes in many messages opens one transaction around them all.
