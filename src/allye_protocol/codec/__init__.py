@@ -13,6 +13,8 @@ from typing import Final
 
 from allye_protocol.codec.base import MAX_PAYLOAD_BYTES, Encoding
 from allye_protocol.codec.json import JsonEncoding
+from allye_protocol.codec.protobuf import ProtobufEncoding
+from allye_protocol.codec.protobuf import is_installed as protobuf_is_installed
 from allye_protocol.errors import DecodeError, EncodeError, ErrorCode, Problem
 from allye_protocol.messages.registry import BY_TYPE, Kind, Written
 
@@ -29,8 +31,9 @@ __all__ = [
 ]
 
 _JSON: Final = JsonEncoding()
-ENCODINGS: Final[dict[str, Encoding]] = {encoding.content_type: encoding for encoding in (_JSON,)}
-"""Every encoding by its content type."""
+_PROTOBUF: Final = (ProtobufEncoding(),) if protobuf_is_installed() else ()
+ENCODINGS: Final[dict[str, Encoding]] = {encoding.content_type: encoding for encoding in (_JSON, *_PROTOBUF)}
+"""Every encoding by its content type; Protobuf only where its extra is installed."""
 _KINDS: Final[dict[str, Kind]] = {kind: kind for kind in Kind}
 DEFAULT_CONTENT_TYPE: Final = _JSON.content_type
 

@@ -25,10 +25,9 @@ if TYPE_CHECKING:
 
     import msgspec
 
-__all__ = ["ENUMS", "NOBODYS", "NO_SETPOINT", "PACKAGE", "SHAPES", "VERSION", "Field", "Scalar", "Shape", "word_of"]
+__all__ = ["ENUMS", "NOBODYS", "NO_SETPOINT", "PACKAGE", "SHAPES", "Field", "Scalar", "Shape", "word_of"]
 
-PACKAGE: Final = "allye.v2"
-VERSION: Final = 2
+PACKAGE: Final = f"allye.v{v2.VERSION}"
 NO_SETPOINT: Final = "no_setpoint_slots"
 """The list beside ``rates_w`` that names the slots without a setpoint, as a list of Protobuf has no null."""
 NOBODYS: Final = (16, 17)
