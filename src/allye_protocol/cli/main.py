@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from allye_protocol import __version__
-from allye_protocol.cli import payloads, schemas, topics
+from allye_protocol.cli import payloads, schemas, topics, vectors
 from allye_protocol.cli.grammar import HELP_COLUMNS, NAME, STATUS, Commands, Parser
 from allye_protocol.cli.streams import Exit, UsageError, complain, fault, put, put_json
 from allye_protocol.codec import ENCODINGS
@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--version", action="version", version=f"{NAME} {__version__}")
     commands = Commands(made)
-    for part in (payloads, topics, schemas):
+    for part in (payloads, topics, schemas, vectors):
         part.add(commands)
     commands.add(
         "version", _version, "print the versions of library, protocol and what is installed", "", ["version", "version --json"]

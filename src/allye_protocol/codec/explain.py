@@ -91,8 +91,8 @@ def _spec_of(tree: dict[str, Any], kind: Kind, spoken: tuple[int, ...]) -> Spec 
     """
     known = [KINDS[kind, version] for version in versions_of(kind) if version in spoken]
     silent = [spec for spec in known if not spec.says_version]
-    if "version" not in tree and silent:
-        return silent[-1]
+    if silent and ("version" not in tree or silent[-1].version == 0):
+        return silent[-1]  # to a kind whose shape is frozen, "version" is an unknown member like any other
     version = tree.get("version")
     if isinstance(version, int) and not isinstance(version, bool):
         for spec in known:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
@@ -244,6 +245,9 @@ def error_problems(error: ErrorDetail | None, path: str) -> Iterator[Problem]:
     if not _is_code(error.code):
         message = "a code is class.name, in lower-case letters and _"
         yield Problem(code=ErrorCode.MESSAGE_INVALID, message=message, path=f"{path}/code")
+    for name, figure in (("value", error.value), ("limit", error.limit)):
+        if figure is not None and not math.isfinite(figure):  # they have no bounds that would say so
+            yield Problem(code=ErrorCode.MESSAGE_NON_FINITE_NUMBER, message="not a finite number", path=f"{path}/{name}")
     yield from digest_problems(error.digest, f"{path}/digest")
 
 
