@@ -10,8 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allye_protocol.delivery import OPEN, TRANSITIONS, Cause, RetryPolicy, State, cause_of
-from allye_protocol.messages import AckStatus
+from allye_protocol.convert import encode
+from allye_protocol.delivery import (
+    OPEN,
+    STORED_CONTENT_TYPE,
+    TRANSITIONS,
+    Cause,
+    RetryPolicy,
+    State,
+    cancel_id,
+    cause_of,
+    message_of,
+)
+from allye_protocol.errors import ErrorCode, StoreError
+from allye_protocol.ids import is_id
+from allye_protocol.messages import AckStatus, Cancel, Schedule
+from tests.builders import DEVICE, NOON, TRACE_ID, cancel, schedule
+from tests.store.cloud_contract import FIRST, cancelling, delivery
 
 causes = st.lists(st.sampled_from(Cause), max_size=20)
 
@@ -33,6 +48,9 @@ def after(state: State, happened: list[Cause]) -> State:
         ([Cause.PUBLISHED, Cause.FAILED_FOR_GOOD, Cause.RECEIVED], State.DEAD),
         ([Cause.PUBLISHED, Cause.FAILED_FOR_GOOD, Cause.APPLIED], State.APPLIED),
         ([Cause.PUBLISHED, Cause.SUPERSEDED, Cause.APPLIED], State.SUPERSEDED),
+        ([Cause.PUBLISHED, Cause.CANCELLED, Cause.APPLIED], State.CANCELLED),
+        ([Cause.PUBLISHED, Cause.APPLIED, Cause.CANCELLED], State.CANCELLED),
+        ([Cause.PUBLISHED, Cause.HORIZON_PASSED, Cause.CANCELLED], State.EXPIRED),
         ([Cause.PUBLISHED, Cause.HORIZON_PASSED, Cause.RECEIVED], State.EXPIRED),
         ([Cause.PUBLISHED, Cause.HORIZON_PASSED, Cause.APPLIED], State.APPLIED),
         ([Cause.PUBLISHED, Cause.APPLIED, Cause.FAILED_FOR_GOOD], State.APPLIED),
@@ -43,9 +61,13 @@ def test_stories_end_as_they_should(happened: list[Cause], expected: State) -> N
     assert after(State.PENDING, happened) is expected
 
 
+def test_only_a_cancel_leads_out_of_applied() -> None:
+    assert {cause for state, cause in TRANSITIONS if state is State.APPLIED} == {Cause.CANCELLED}
+
+
 @pytest.mark.parametrize("cause", Cause)
-@pytest.mark.parametrize("state", [State.APPLIED, State.SUPERSEDED])
-def test_nothing_leads_out_of_applied_and_superseded(state: State, cause: Cause) -> None:
+@pytest.mark.parametrize("state", [State.CANCELLED, State.SUPERSEDED])
+def test_nothing_leads_out_of_cancelled_and_superseded(state: State, cause: Cause) -> None:
     assert (state, cause) not in TRANSITIONS
 
 
@@ -55,7 +77,7 @@ def test_only_the_truth_leads_out_of_expired_and_dead(ended: State) -> None:
 
 
 def test_every_open_state_can_end_in_every_way() -> None:
-    ends = (Cause.APPLIED, Cause.FAILED_FOR_GOOD, Cause.HORIZON_PASSED, Cause.SUPERSEDED)
+    ends = (Cause.APPLIED, Cause.FAILED_FOR_GOOD, Cause.HORIZON_PASSED, Cause.SUPERSEDED, Cause.CANCELLED)
     for state, cause in product(OPEN, ends):
         assert TRANSITIONS[state, cause] not in OPEN
 
@@ -71,10 +93,10 @@ def test_nothing_leads_back_to_pending() -> None:
 
 @given(causes, causes)
 def test_answers_that_come_twice_or_late_change_nothing_more(happened: list[Cause], again: list[Cause]) -> None:
-    """Once the device said APPLIED nothing else is believed, in whatever order the rest arrives."""
+    """Once the device said APPLIED nothing but a cancel is believed, in whatever order the rest arrives."""
     ended = after(State.PENDING, [Cause.PUBLISHED, *happened])
     if ended not in OPEN and ended not in {State.EXPIRED, State.DEAD}:
-        assert after(ended, again) is ended
+        assert after(ended, again) is (State.CANCELLED if Cause.CANCELLED in again and ended is State.APPLIED else ended)
 
 
 @pytest.mark.parametrize(
@@ -106,3 +128,27 @@ def test_waits_are_spread_over_the_whole_range() -> None:
     assert waits[0] < 20
     assert waits[-1] > 880
     assert 400 < sum(waits) / len(waits) < 500
+
+
+def test_a_schedule_s_delivery_has_its_id_and_a_cancel_s_has_one_that_no_schedule_can_have() -> None:
+    assert delivery("plan-a").delivery_id == "plan-a"
+    names = {cancelling(schedule_id="plan-a").delivery_id, cancelling().delivery_id, cancel_id(DEVICE, FIRST + 1)}
+    assert len(names) == 1
+    assert not is_id(names.pop())
+
+
+def test_a_delivery_that_the_store_changed_is_corrupt() -> None:
+    with pytest.raises(StoreError) as caught:
+        message_of(delivery(payload=b"{"))
+    assert caught.value.code is ErrorCode.STORE_CORRUPT
+
+
+@pytest.mark.parametrize("message", [schedule(), cancel(), cancel(None, effective_from=NOON)])
+def test_what_a_delivery_carries_can_be_read(message: Schedule | Cancel) -> None:
+    made = delivery if isinstance(message, Schedule) else cancelling
+    assert message_of(made(payload=encode(message, STORED_CONTENT_TYPE))) == message
+
+
+def test_a_delivery_knows_its_trace_if_it_has_one() -> None:
+    assert delivery().trace_id == TRACE_ID
+    assert delivery(traceparent="nonsense").trace_id == ""
