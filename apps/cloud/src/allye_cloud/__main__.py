@@ -1,4 +1,4 @@
-"""The command ``allye-cloud``: plan a day, publish it, serve the fleet, show the status.
+"""The command ``allye-cloud``: plan a day, publish it, take back, serve the fleet, show the status.
 
 Exit codes: 0 as wished, 1 not (the input cannot be used, a schedule was not applied), 2 wrong usage or configuration, 130 after
 Ctrl-C.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -67,6 +67,15 @@ def _run(config: Config, options: argparse.Namespace) -> int:
                 redrive=options.redrive,
                 wait=options.wait,
                 timeout_s=options.timeout,
+                as_json=options.json,
+            )
+        case "cancel":
+            return commands.cancel(
+                config,
+                options.device,
+                schedule=options.schedule,
+                effective_from=options.effective_from,
+                reason=options.reason,
                 as_json=options.json,
             )
         case "serve":
@@ -139,6 +148,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     publish.add_argument("--timeout", type=_seconds, default=600.0, metavar="S", help="longest --wait, s (default 600)")
 
+    cancel = _command(
+        commands_of,
+        "cancel",
+        "take back one schedule of a device, or everything from an instant on",
+        "A running 'allye-cloud serve' sends it and repeats it until the device has confirmed it. A device that speaks\n"
+        "version 1 of the protocol cannot be cancelled; publish a plan of zeros instead.",
+        "allye-cloud cancel --device max300-0001 --schedule max300-0001_20180701_r1_p1",
+        "allye-cloud cancel --device max300-0001 --from 2018-07-01T12:00:00Z --reason 'grid outage'",
+    )
+    cancel.add_argument("--device", required=True, metavar="ID", help="the device")
+    cancel.add_argument("--schedule", metavar="ID", help="the schedule to take back; without it, everything from --from on")
+    cancel.add_argument(
+        "--from", dest="effective_from", type=_instant, metavar="TIME", help="from when on, RFC 3339; at once by default"
+    )
+    cancel.add_argument("--reason", metavar="TEXT", help="why, for people")
+
     _command(
         commands_of,
         "serve",
@@ -196,6 +221,16 @@ def _day(text: str) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is not a date; write it as 2018-07-01") from None
+
+
+def _instant(text: str) -> datetime:
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        instant = datetime.min  # noqa: DTZ901 - naive, so it is refused below
+    if instant.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time with an offset; write it as 2018-07-01T12:00:00Z")
+    return instant.astimezone(UTC)
 
 
 def _seconds(text: str) -> float:

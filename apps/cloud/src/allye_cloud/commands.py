@@ -1,4 +1,4 @@
-"""What the four commands do. Each returns the process's exit code: 0 as wished, 1 not."""
+"""What the commands do. Each returns the process's exit code: 0 as wished, 1 not."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 import time
 from collections import Counter
 from contextlib import closing
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from allye_cloud.config import Config
     from allye_cloud.registry import Device
 
-__all__ = ["plan", "publish", "serve", "status"]
+__all__ = ["cancel", "plan", "publish", "serve", "status"]
 
 PUBLISH_SUFFIX: Final = "-publish"
 PUBLISH_SESSION_S: Final = 300
@@ -113,6 +113,25 @@ def publish(
     return 0 if not wait or reached[State.APPLIED] == len(ids) else 1
 
 
+def cancel(
+    config: Config, device: str, *, schedule: str | None, effective_from: datetime | None, reason: str | None, as_json: bool
+) -> int:
+    """Take back one schedule of a device, or everything from an instant on; a running service delivers it."""
+    now = config.make_clock().now()
+    if schedule is None and effective_from is None:
+        effective_from = now
+    with closing(_existing(config)) as database:
+        session = _session(config, SqlCloudStore(database))
+        delivery = session.cancel(device, now, schedule_id=schedule, effective_from=effective_from, reason=reason)
+    if as_json:
+        _write_json({"delivery_id": delivery.delivery_id, "device_id": device, "sequence": delivery.sequence})
+        return 0
+    what = schedule or f"everything from {delivery.start.isoformat()} on"
+    console = _console()
+    console.print(f"cancel of {what} for {device} is stored; a running 'allye-cloud serve' sends it")
+    return 0
+
+
 def serve(config: Config) -> int:
     """Deliver what is submitted and take in what devices answer, until SIGTERM or Ctrl-C."""
     clock = config.make_clock()
@@ -172,7 +191,9 @@ def _deliver(service: CloudService, database: Database, day: date, ids: Sequence
 
 
 def _session(config: Config, store: SqlCloudStore) -> CloudSession:
-    return CloudSession(store, random_bytes=os.urandom, uniform=random.uniform, config=config.session_config())
+    return CloudSession(
+        store, random_bytes=os.urandom, uniform=random.uniform, config=config.session_config(), signer=config.signer()
+    )
 
 
 def _missing_file(config: Config) -> Path | None:

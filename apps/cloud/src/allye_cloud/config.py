@@ -35,9 +35,15 @@ from allye_cloud.errors import CloudError
 from allye_cloud.prices import PriceUnit
 from allye_protocol import topics
 from allye_protocol.clock import ScaledClock, SystemClock
+from allye_protocol.codec import content_types_of
+from allye_protocol.codec.tolerant import Tolerance
 from allye_protocol.delivery import RetryPolicy
-from allye_protocol.errors import StoreError, TopicError
+from allye_protocol.errors import SigningError, StoreError, TopicError
+from allye_protocol.messages import VERSIONS
+from allye_protocol.negotiation import Offer
 from allye_protocol.session import CloudConfig
+from allye_protocol.session.cloud_config import OFFER
+from allye_protocol.signing import Signer
 from allye_protocol.transport.options import MqttOptions, tls_context
 
 if TYPE_CHECKING:
@@ -53,7 +59,9 @@ __all__ = [
     "FleetSection",
     "LogSection",
     "PricesSection",
+    "ProtocolSection",
     "RetrySection",
+    "SigningSection",
     "StoreSection",
     "TopicsSection",
     "load",
@@ -61,7 +69,9 @@ __all__ = [
 
 PREFIX: Final = "ALLYE_CLOUD_"
 FILE_VARIABLE: Final = f"{PREFIX}CONFIG"
-_PATHS: Final = frozenset({"broker.cafile", "broker.certfile", "broker.keyfile", "fleet.registry", "prices.path"})
+_PATHS: Final = frozenset(
+    {"broker.cafile", "broker.certfile", "broker.keyfile", "fleet.registry", "prices.path", "signing.key_file"}
+)
 
 Text = Annotated[str, msgspec.Meta(min_length=1)]
 Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
@@ -145,6 +155,30 @@ class TopicsSection(_Section, frozen=True, kw_only=True):
     group: Text | None = None
 
 
+class ProtocolSection(_Section, frozen=True, kw_only=True):
+    """What is spoken with devices; see :class:`~allye_protocol.session.CloudConfig`.
+
+    :param versions: major versions of the protocol.
+    :param content_types: encodings as media types, the preferred one first.
+    :param tolerance: ``tolerant`` reads known deviations of third-party devices and logs them; schedules are never read so.
+    """
+
+    versions: tuple[int, ...] = OFFER.versions
+    content_types: tuple[str, ...] = OFFER.content_types
+    tolerance: Literal["strict", "tolerant"] = "strict"
+
+
+class SigningSection(_Section, frozen=True, kw_only=True):
+    """With what schedules and cancels are signed. Without a key they are not.
+
+    :param kid: the key's name, which devices know its public key by.
+    :param key_file: the Ed25519 private key, PEM (PKCS 8).
+    """
+
+    kid: Text | None = None
+    key_file: str | None = None
+
+
 class PricesSection(_Section, frozen=True, kw_only=True):
     """What the price file is like.
 
@@ -201,6 +235,8 @@ class Config(_Section, frozen=True, kw_only=True):
     store: StoreSection = StoreSection()
     fleet: FleetSection = FleetSection()
     topics: TopicsSection = TopicsSection()
+    protocol: ProtocolSection = ProtocolSection()
+    signing: SigningSection = SigningSection()
     prices: PricesSection = PricesSection()
     retry: RetrySection = RetrySection()
     clock: ClockSection = ClockSection()
@@ -213,7 +249,27 @@ class Config(_Section, frozen=True, kw_only=True):
             cap=timedelta(seconds=self.retry.cap_s),
             alarm_before=timedelta(seconds=self.retry.alarm_before_s),
         )
-        return CloudConfig(root=self.topics.root, group=self.topics.group, retry=retry)
+        return CloudConfig(
+            root=self.topics.root,
+            group=self.topics.group,
+            retry=retry,
+            offer=Offer(versions=self.protocol.versions, content_types=self.protocol.content_types),
+            tolerance=Tolerance(self.protocol.tolerance),
+        )
+
+    def signer(self) -> Signer | None:
+        """What signs schedules and cancels, where a key is configured.
+
+        :raises ConfigError: for a key that cannot be used.
+        """
+        kid, file = self.signing.kid, self.signing.key_file
+        if kid is None or file is None:
+            return None
+        try:
+            return Signer.from_pem(kid, Path(file).read_bytes())
+        except (OSError, SigningError, ImportError) as error:
+            remedy = "name an Ed25519 private key in PEM that this user can read"
+            raise ConfigError("configuration", "signing.key_file", f"cannot be used: {error}", remedy) from None
 
     def mqtt_options(self, *, suffix: str = "", session_expiry_s: int = 86_400) -> MqttOptions:
         """How to reach the broker.
@@ -341,6 +397,16 @@ def _check(source: str, config: Config) -> None:
         raise ConfigError(source, "clock", "has figures for a scaled clock", 'set kind = "scaled", or remove them')
     if not config.broker.tls and (config.broker.cafile or config.broker.certfile or config.broker.keyfile):
         raise ConfigError(source, "broker.tls", "is off, but there are TLS files", "set tls = true, or remove the files")
+    unknown = [version for version in config.protocol.versions if version not in VERSIONS]
+    if unknown or not config.protocol.versions:
+        known = ", ".join(map(str, VERSIONS))
+        raise ConfigError(source, "protocol.versions", f"this library speaks {known}", "name some of them")
+    writable = {name for version in config.protocol.versions for name in content_types_of(version)}
+    if not writable.intersection(config.protocol.content_types):
+        what = f"none of them can be written; there are {', '.join(sorted(writable))}"
+        raise ConfigError(source, "protocol.content_types", what, "name at least one")
+    if (config.signing.kid is None) is not (config.signing.key_file is None):
+        raise ConfigError(source, "signing", "is incomplete", "a key needs kid and key_file")
     try:
         parse_url(config.store.url)
     except StoreError as error:

@@ -15,7 +15,19 @@ from typing import TYPE_CHECKING, Any, Final, TextIO
 import structlog
 
 from allye_protocol.delivery import State
-from allye_protocol.events import AlarmRaised, DeliveryChanged, DeviceAnnounced, MessageRefused, ResultReceived
+from allye_protocol.events import (
+    AlarmRaised,
+    DeliveryChanged,
+    DeliveryHeld,
+    DeviceAnnounced,
+    DeviceUnreachable,
+    EventReceived,
+    MessageRefused,
+    ResultReceived,
+    SecurityAlert,
+    StatusReceived,
+)
+from allye_protocol.messages import Kind
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -64,11 +76,23 @@ def log_event(log: FilteringBoundLogger, event: CloudEvent) -> None:
             write(
                 "delivery_changed",
                 device_id=event.device_id,
-                schedule_id=event.schedule_id,
+                kind=event.kind,
+                schedule_id=event.schedule_id or "",
                 trace_id=event.trace_id,
                 before=event.before,
                 after=event.after,
                 reason=event.reason,
+            )
+        case DeliveryHeld():
+            log.warning(
+                "delivery_held",
+                device_id=event.device_id,
+                kind=event.kind,
+                schedule_id=event.schedule_id or "",
+                trace_id=event.trace_id,
+                code=event.problem.code,
+                reason=event.problem.message,
+                path=event.problem.path,
             )
         case ResultReceived(result=result):
             log.info(
@@ -76,29 +100,54 @@ def log_event(log: FilteringBoundLogger, event: CloudEvent) -> None:
                 device_id=result.device_id,
                 schedule_id=result.schedule_id,
                 trace_id=result.trace_id or "",
-                slot=_instant(result.interval.start),
+                slot=_instant(result.slot_start),
                 status=result.status,
-                actual_rate_kw=result.actual_rate_kw,
-                reason=result.error_reason or "",
+                outcome=result.outcome,
+                scheduled_w=result.scheduled_w,
+                actual_w=result.actual_w,
+                reason="" if result.error is None else result.error.reason(),
+            )
+        case EventReceived(event=told):
+            log.info(
+                "event_received",
+                device_id=told.device_id,
+                schedule_id=told.schedule_id or "",
+                trace_id=told.trace_id or "",
+                what=told.event,
+                reason="" if told.error is None else told.error.reason(),
+            )
+        case StatusReceived(status=status):
+            log.info(
+                "status_received",
+                device_id=status.device_id,
+                online=status.online,
+                power_w=status.power_w,
+                soc_pct=status.soc_pct,
+                state=status.state,
             )
         case AlarmRaised():
             log.warning(
-                "schedule_not_applied",
+                "schedule_not_applied" if event.kind is Kind.SCHEDULE else "cancel_not_applied",
                 device_id=event.device_id,
-                schedule_id=event.schedule_id,
+                schedule_id=event.schedule_id or "",
                 trace_id=event.trace_id,
                 state=event.state,
-                first_slot=_instant(event.first_slot),
+                first_slot=_instant(event.starts),
             )
         case DeviceAnnounced(hello=hello):
             log.info(
                 "device_announced",
                 device_id=hello.device_id,
                 versions=list(hello.versions),
+                content_types=list(hello.content_types),
                 model=hello.model,
                 firmware=hello.firmware,
                 library=hello.library,
             )
+        case DeviceUnreachable(problem=problem):
+            log.error("device_unreachable", device_id=event.device_id, code=problem.code, reason=problem.message)
+        case SecurityAlert(problem=problem):
+            log.error("security_alert", topic=event.topic, code=problem.code, reason=problem.message)
         case MessageRefused(problem=problem):
             log.warning("message_refused", topic=event.topic, code=problem.code, reason=problem.message, path=problem.path)
 

@@ -3,7 +3,8 @@
 1. A schedule's id follows from device, local day, revision and piece, so publishing the same day again after a crash names the
    same schedules, and what is there already is left alone.
 2. A plan that changed is published as the next revision of the day, under new ids and later in the device's order.
-3. A local day of 50 half-hours is two pieces, which the session sends one after the other. Both belong to one trace.
+3. A local day of 50 half-hours is two pieces, which the session sends one after the other: so a device can take it in whatever
+   version it speaks when its turn comes. Both belong to one trace.
 4. A piece whose last slot is over is not sent any more.
 """
 
@@ -17,11 +18,11 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from allye_cloud.books import Publication
-from allye_cloud.split import kw, split
-from allye_protocol.codec import decode
+from allye_cloud.split import split
 from allye_protocol.delivery import State
+from allye_protocol.digest import digest
 from allye_protocol.ids import DeviceId, ScheduleId, schedule_id
-from allye_protocol.messages import Interval, Kind, Mode, Schedule
+from allye_protocol.messages import Schedule
 from allye_protocol.tracing import TraceContext
 
 if TYPE_CHECKING:
@@ -29,13 +30,12 @@ if TYPE_CHECKING:
     from datetime import date, datetime
 
     from allye_cloud.books import Books, DayPlan
-    from allye_cloud.split import Piece
     from allye_protocol.delivery import Delivery
     from allye_protocol.session import CloudSession
     from allye_protocol.store.cloud import CloudStore
     from allye_protocol.tracing import RandomBytes
 
-__all__ = ["Outcome", "Submitted", "id_for", "intervals_of", "submit_plans"]
+__all__ = ["Outcome", "Submitted", "id_for", "submit_plans"]
 
 _DEVICE_CHARS: Final = 40
 _DIGEST_CHARS: Final = 12
@@ -81,17 +81,6 @@ def id_for(device_id: str, day: date, revision: int, piece: int) -> ScheduleId:
     return schedule_id(f"{name}_{day:%Y%m%d}_r{revision}_p{piece}")
 
 
-def intervals_of(piece: Piece) -> tuple[Interval, ...]:
-    """A piece's setpoints as version 1 says them."""
-    return tuple(
-        Interval(start=slot.start, end=slot.end, rate_kw=slot.rate_kw, mode=_mode(slot.watts)) for slot in piece.setpoints
-    )
-
-
-def _mode(watts: int) -> Mode:
-    return Mode.IDLE if watts == 0 else Mode.CHARGE if watts > 0 else Mode.DISCHARGE
-
-
 def submit_plans(
     session: CloudSession,
     store: CloudStore,
@@ -134,7 +123,7 @@ def submit_plans(
                 else:
                     trace = TraceContext.start(random_bytes)
                     for piece, draft in drafts.items():
-                        in_order = msgspec.structs.replace(draft, generated_at=session.order_for(plan.device_id, now))
+                        in_order = msgspec.structs.replace(draft, sequence=session.sequence_for(plan.device_id, now))
                         session.submit(in_order, now, trace.child(random_bytes))
                         publications.append(_publication(plan, last + 1, piece))
                     done.append(_submitted(plan, Outcome.SUBMITTED, [draft.schedule_id for draft in drafts.values()]))
@@ -153,10 +142,11 @@ def _drafts(plan: DayPlan, revision: int, now: datetime) -> dict[int, Schedule]:
         number: Schedule(
             schedule_id=id_for(plan.device_id, plan.day, revision, number),
             device_id=DeviceId(plan.device_id),
-            version=1,
+            version=2,
+            sequence=1,
             generated_at=now,
-            intervals=intervals_of(piece),
-            max_power_kw=kw(plan.max_power_w),
+            start=piece.start,
+            rates_w=piece.watts,
         )
         for number, piece in enumerate(split(plan.start, plan.watts), 1)
         if piece.end > now
@@ -167,8 +157,7 @@ def _says(delivery: Delivery | None, draft: Schedule, *, redrive: bool) -> bool:
     """Whether what was submitted has the content of a draft, and need not be made anew."""
     if delivery is None or (redrive and delivery.state is State.DEAD):
         return False
-    sent = decode(delivery.payload, Kind.SCHEDULE)
-    return isinstance(sent, Schedule) and (sent.intervals, sent.max_power_kw) == (draft.intervals, draft.max_power_kw)
+    return delivery.digest == digest(draft)
 
 
 def _submitted(plan: DayPlan, outcome: Outcome, schedule_ids: Sequence[str]) -> Submitted:

@@ -176,21 +176,26 @@ class CloudService:
     def _send(self, now: datetime) -> None:
         for dispatch in self._session.frames_to_send(now, self._window):
             try:
-                self._tokens[self._transport.publish(dispatch.frame)] = dispatch.schedule_id
+                self._tokens[self._transport.publish(dispatch.frame)] = dispatch.delivery_id
             except TransportError as error:
                 if error.code is ErrorCode.TRANSPORT_NOT_CONNECTED:
                     # The session gives back all that is under way when the end of the connection is told.
                     break
-                self._refused(dispatch.schedule_id, error.message, now)
+                self._refused(dispatch.delivery_id, error.message, now)
             else:
-                self._log.debug("schedule_published", schedule_id=dispatch.schedule_id, topic=dispatch.frame.topic)
+                self._log.debug(
+                    "published",
+                    delivery_id=dispatch.delivery_id,
+                    version=dispatch.agreement.version,
+                    topic=dispatch.frame.topic,
+                )
 
-    def _refused(self, schedule_id: str, reason: str, now: datetime) -> None:
-        self._log.error("publish_refused", schedule_id=schedule_id, reason=reason)
+    def _refused(self, delivery_id: str, reason: str, now: datetime) -> None:
+        self._log.error("publish_refused", delivery_id=delivery_id, reason=reason)
         try:
-            self._session.not_sent(schedule_id, now)
+            self._session.not_sent(delivery_id, now)
         except StoreError as error:  # it is sent again at its usual time; the others that were handed out still have to go
-            self._log.error("store_failed", code=error.code, reason=error.message, schedule_id=schedule_id)
+            self._log.error("store_failed", code=error.code, reason=error.message, delivery_id=delivery_id)
 
     def _tell(self, events: Sequence[CloudEvent]) -> None:
         for event in events:

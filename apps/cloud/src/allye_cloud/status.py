@@ -23,7 +23,6 @@ from allye_cloud.tables import from_micros, micros
 from allye_protocol.delivery import State
 from allye_protocol.errors import code_of_reason
 from allye_protocol.messages import ExecutionStatus
-from allye_protocol.messages.v1 import watts
 from allye_protocol.tracing import TraceContext
 
 if TYPE_CHECKING:
@@ -181,13 +180,13 @@ _P: Final = tables.publication
 _R: Final = tables.result
 _SCHEDULES: Final = (
     select(_D, _P.c.revision, _P.c.piece)
-    .join_from(_P, _D, _P.c.schedule_id == _D.c.schedule_id)
+    .join_from(_P, _D, _P.c.schedule_id == _D.c.delivery_id)
     .where(_P.c.day == bindparam("day"))
     .order_by(_P.c.device_id, _P.c.piece, _P.c.revision)
 )
 _STATES: Final = (
     select(_D.c.schedule_id, _D.c.state)
-    .join_from(_P, _D, _P.c.schedule_id == _D.c.schedule_id)
+    .join_from(_P, _D, _P.c.schedule_id == _D.c.delivery_id)
     .where(_P.c.day == bindparam("day"))
 )
 _RESULTS: Final = select(_R).where(_R.c.starts >= bindparam("first"), _R.c.starts < bindparam("end"))
@@ -219,9 +218,11 @@ def slot_lines(database: Database, books: Books, day: date, device_id: str) -> l
                     price_gbp_per_mwh=price,
                     planned_w=planned_w,
                     planned_soc_pct=plan.soc_pct[i + 1],
-                    actual_w=None if result is None else watts(result.actual_rate_kw),
+                    actual_w=None if result is None else result.actual_w,
                     status=None if result is None else ExecutionStatus(result.status),
-                    reason="" if result is None else result.error_reason or "",
+                    reason=""
+                    if result is None or result.error_code is None
+                    else f"{result.error_code}: {result.error_message}",
                 )
             )
     return lines
@@ -318,7 +319,7 @@ def _device_line(
     for i, (planned_w, price) in enumerate(zip(plan.watts, plan.prices_gbp_per_mwh, strict=True)):
         result = results.get(micros(plan.start + i * HALF_HOUR))
         if result is not None:
-            planned_wh, actual_wh = planned_w * SLOT_H, result.actual_rate_kw * 1000 * SLOT_H
+            planned_wh, actual_wh = planned_w * SLOT_H, result.actual_w * SLOT_H
             expected -= planned_wh * price / 1e6
             margin -= actual_wh * price / 1e6
             deviation_wh += abs(actual_wh - planned_wh)
