@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from allye_protocol import __version__
-from allye_protocol.cli import payloads, schemas, topics, vectors
+from allye_protocol.cli import completion, payloads, schemas, topics, vectors, writing
 from allye_protocol.cli.grammar import HELP_COLUMNS, NAME, STATUS, Commands, Parser
 from allye_protocol.cli.streams import Exit, UsageError, complain, fault, put, put_json
 from allye_protocol.codec import ENCODINGS
@@ -28,9 +28,10 @@ EXAMPLES: Final = """\
 examples:
   allye-protocol validate --kind schedule plan.json
   allye-protocol decode --json --kind ack - < ack.json
+  allye-protocol convert --kind schedule --to 2 plan-v1.json
   allye-protocol topic parse devices/max300-0001/schedule
-  allye-protocol schema schedule"""
-EXTRAS: Final = {"mqtt": "paho", "schema": "jsonschema"}
+  allye-protocol schema show schedule"""
+EXTRAS: Final = {"mqtt": "paho", "schema": "jsonschema", "protobuf": "google.protobuf", "signing": "cryptography"}
 """Each extra with a package that it installs."""
 
 
@@ -46,8 +47,9 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--version", action="version", version=f"{NAME} {__version__}")
     commands = Commands(made)
-    for part in (payloads, topics, schemas, vectors):
+    for part in (payloads, writing, topics, schemas, vectors):
         part.add(commands)
+    completion.add(commands, parser)
     commands.add(
         "version", _version, "print the versions of library, protocol and what is installed", "", ["version", "version --json"]
     )
@@ -94,7 +96,7 @@ def _version(args: argparse.Namespace) -> Exit:
         "allye-protocol": __version__,
         "protocol versions": list(VERSIONS),
         "content types": list(ENCODINGS),
-        "extras": {extra: find_spec(package) is not None for extra, package in EXTRAS.items()},
+        "extras": {extra: _is_installed(package) for extra, package in EXTRAS.items()},
         "msgspec": msgspec.__version__,
         "python": f"{platform.python_implementation()} {platform.python_version()}",
     }
@@ -106,3 +108,10 @@ def _version(args: argparse.Namespace) -> Exit:
     for name, value in facts.items():
         put(f"{name:<19}{', '.join(map(str, value)) if isinstance(value, list) else value}")
     return Exit.OK
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return find_spec(package) is not None
+    except ModuleNotFoundError:  # what the package would be in
+        return False

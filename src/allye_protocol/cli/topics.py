@@ -1,4 +1,4 @@
-"""``topic``: build, parse and match topics by the rules that devices and cloud use."""
+"""``topic``: build, parse and match topics, and list filters, by the rules that devices and cloud use."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from allye_protocol.cli.streams import Exit, complain, put, put_json
 from allye_protocol.errors import IdError, TopicError
-from allye_protocol.topics import CHANNELS, DEFAULT_ROOT, Channel, build, matches, parse
+from allye_protocol.messages import VERSIONS
+from allye_protocol.topics import CHANNELS, DEFAULT_ROOT, Channel, build, cloud_filters, device_filters, matches, parse
 
 if TYPE_CHECKING:
     import argparse
@@ -20,7 +21,7 @@ def add(commands: Commands) -> None:
     """Add the command and what it can do."""
     topic = commands.group(
         "topic",
-        "build, parse and match topics",
+        "build, parse and match topics, and list what to subscribe to",
         "Topics here are {root}/{device}/{channel}. Matching follows MQTT 5 section 4.7, shared subscriptions included.",
         [
             "topic build max300-0001 schedule",
@@ -41,7 +42,20 @@ def add(commands: Commands) -> None:
         "parse", _parse, "read a topic; exit 1 when it is none", "", ["topic parse devices/max300-0001/ack --json"]
     )
     parsing.add_argument("topic", metavar="TOPIC", help="a topic name")
-    for parser in (building, parsing):
+    filtering = topic.add(
+        "filters",
+        _filters,
+        "list what the cloud subscribes to, or one device",
+        "One filter a line.",
+        ["topic filters", "topic filters --group workers", "topic filters --device max300-0001 --protocol-version 1"],
+    )
+    whose = filtering.add_mutually_exclusive_group()
+    whose.add_argument("--device", metavar="DEVICE", help="a device's id (default: the cloud's filters)")
+    whose.add_argument("--group", help="the name under which several workers of the cloud share the messages")
+    filtering.add_argument(
+        "--protocol-version", type=int, choices=VERSIONS, help="only channels that this version has (default: all)"
+    )
+    for parser in (building, parsing, filtering):
         parser.add_argument("--root", default=DEFAULT_ROOT, help="everything above the device (default: %(default)s)")
     matching = topic.add(
         "match",
@@ -90,6 +104,22 @@ def _match(args: argparse.Namespace) -> Exit:
     else:
         put("matches" if matched else "does not match")
     return Exit.OK if matched else Exit.INVALID
+
+
+def _filters(args: argparse.Namespace) -> Exit:
+    try:
+        if args.device is None:
+            filters = cloud_filters(args.root, args.group, version=args.protocol_version)
+        else:
+            filters = device_filters(args.device, args.root, version=args.protocol_version)
+    except (TopicError, IdError) as error:
+        return _refused(args, error)
+    if args.json:
+        put_json({"valid": True, "filters": filters})
+    else:
+        for topic_filter in filters:
+            put(topic_filter)
+    return Exit.OK
 
 
 def _refused(args: argparse.Namespace, error: TopicError | IdError) -> Exit:

@@ -7,14 +7,18 @@ the rules between members, and whole messages as examples.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+from msgspec import inspect
 
 from allye_protocol.errors import DecodeError, ErrorCode
-from allye_protocol.messages.registry import KINDS, VERSIONS, Kind, Spec
+from allye_protocol.messages.registry import KINDS, NEWEST, VERSIONS, Kind, Spec
 from allye_protocol.schema.examples import examples
 from allye_protocol.schema.rules import MEMBER_RULES, rules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["generate", "identifier", "spec_of"]
 
@@ -22,13 +26,13 @@ DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _ORDER: Final = (
     "$schema", "$id", "$ref", "$comment", "title", "description", "type", "const", "enum", "default", "pattern", "not",
     "format", "minLength", "maxLength", "minimum", "maximum", "minItems", "maxItems", "items", "properties", "required",
-    "allOf", "anyOf", "examples", "$defs",
+    "if", "then", "allOf", "anyOf", "examples", "$defs",
 )  # fmt: skip
 _VERBATIM: Final = frozenset({"examples", "default", "enum"})
 """Members of a schema that hold values and not schemas."""
 
 
-def generate(kind: Kind | str, version: int = 1) -> dict[str, Any]:
+def generate(kind: Kind | str, version: int = NEWEST) -> dict[str, Any]:
     """The JSON Schema of one kind of message.
 
     :param kind: what the message is.
@@ -38,7 +42,10 @@ def generate(kind: Kind | str, version: int = 1) -> dict[str, Any]:
     """
     spec = spec_of(kind, version)
     _, definitions = msgspec.json.schema_components([spec.struct], ref_template="#/$defs/{name}")
-    definitions = {name: _tidied({**node, **MEMBER_RULES.get(name, {})}) for name, node in definitions.items()}
+    structs = {found.cls.__name__: found for found in _structs(inspect.type_info(spec.struct))}
+    for name, struct in structs.items():
+        _describe_members(definitions[name]["properties"], struct)
+    definitions = {name: _tidied({**node, **MEMBER_RULES.get((spec.version, name), {})}) for name, node in definitions.items()}
     root = definitions.pop(spec.struct.__name__)
     document = {
         **root,
@@ -49,16 +56,17 @@ def generate(kind: Kind | str, version: int = 1) -> dict[str, Any]:
         "examples": examples(spec.kind, spec.version),
         "$defs": dict(sorted(definitions.items())),
     }
-    return _ordered(document)
+    ready: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(_ordered(document)))
+    return ready
 
 
-def identifier(kind: Kind, version: int = 1) -> str:
+def identifier(kind: Kind, version: int = NEWEST) -> str:
     """The ``$id`` of a schema: a name, not an address.
 
     :param kind: what the message is.
-    :param version: the protocol's major version.
+    :param version: the protocol's major version; the shape of ``hello`` is the same in all, and so is its name.
     """
-    return f"urn:allye:protocol:v{version}:{kind}"
+    return ":".join(["urn:allye:protocol", *([] if (kind, 0) in KINDS else [f"v{version}"]), kind])
 
 
 def spec_of(kind: Kind | str, version: int) -> Spec:
@@ -74,14 +82,42 @@ def spec_of(kind: Kind | str, version: int) -> Spec:
         ) from None
     spec = KINDS.get((kind, version)) or KINDS.get((kind, 0))
     if spec is None or version not in VERSIONS:
-        known = ", ".join(map(str, VERSIONS))
-        raise DecodeError(ErrorCode.VERSION_UNSUPPORTED, f"no version {version} of the messages; known: {known}")
+        known = ", ".join(str(number) for number in VERSIONS if {(kind, number), (kind, 0)} & KINDS.keys())
+        raise DecodeError(ErrorCode.VERSION_UNSUPPORTED, f"there is no {kind} of version {version}; known: {known}")
     return spec
+
+
+def _structs(node: inspect.Type) -> Iterator[inspect.StructType]:
+    """Every struct that a type is made of."""
+    match node:
+        case inspect.StructType(fields=fields):
+            yield node
+            for field in fields:
+                yield from _structs(field.type)
+        case inspect.Metadata(type=inner):
+            yield from _structs(inner)
+        case inspect.UnionType(types=types):
+            for inner in types:
+                yield from _structs(inner)
+        case inspect.VarTupleType(item_type=inner):
+            yield from _structs(inner)
+        case _:
+            return
+
+
+def _describe_members(members: dict[str, Any], struct: inspect.StructType) -> None:
+    """Give the description of an optional struct back to its member: msgspec keeps only the reference."""
+    for field in struct.fields:
+        match field.type:
+            case inspect.UnionType(types=(inspect.Metadata(type=inspect.StructType(), extra_json_schema={**extra}), *_)):
+                members[field.name] = {**extra, **members[field.name]}
+            case _:
+                continue
 
 
 def _described(summary: str, spec: Spec) -> str:
     evolution = (
-        "Unknown members are ignored: later minor versions add optional ones. An optional member that is null is absent."
+        "Unknown members are ignored: later minor versions add optional ones. A member that may be null is absent when it is."
     )
     words = (f"- {rule.text} ({', '.join(sorted(rule.codes))})" for rule in rules(spec.kind, spec.version))
     return "\n".join([summary, "", evolution, "", "A receiver also refuses what JSON Schema cannot express:", *words])
@@ -105,6 +141,8 @@ def _tidied(node: Any) -> Any:
             tidy |= {"type": "integer", "const": only}
         case {"enum": [str(), *_]}:
             tidy["type"] = "string"
+        case {"enum": [int(), *_]}:
+            tidy["type"] = "integer"
     return _ordered(tidy)
 
 
