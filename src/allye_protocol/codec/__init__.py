@@ -4,24 +4,29 @@
    :class:`~allye_protocol.errors.DecodeError` with a code and a place. Nothing else can leave it.
 2. The size is looked at before anything is parsed, so time and memory are bounded by the limit.
 3. ``encode`` refuses what ``decode`` would refuse.
-4. An encoding is a module with one class (:class:`~allye_protocol.codec.base.Encoding`) and a line in the table below.
+4. An encoding is a module with one class (:class:`~allye_protocol.codec.base.Encoding`) and a line in the table below. That of
+   Protobuf is there when its extra is installed.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from allye_protocol.codec.base import MAX_PAYLOAD_BYTES, Encoding
+from allye_protocol.codec.base import JSON, MAX_PAYLOAD_BYTES, MSGPACK, PROTOBUF, Encoding, sniffed
 from allye_protocol.codec.json import JsonEncoding
+from allye_protocol.codec.msgpack import MsgpackEncoding
 from allye_protocol.codec.protobuf import ProtobufEncoding
 from allye_protocol.codec.protobuf import is_installed as protobuf_is_installed
 from allye_protocol.errors import DecodeError, EncodeError, ErrorCode, Problem
-from allye_protocol.messages.registry import BY_TYPE, Kind, Written
+from allye_protocol.messages.registry import BY_TYPE, Kind, Spec, Written
 
 __all__ = [
     "DEFAULT_CONTENT_TYPE",
     "ENCODINGS",
+    "JSON",
     "MAX_PAYLOAD_BYTES",
+    "MSGPACK",
+    "PROTOBUF",
     "Encoding",
     "content_type_of",
     "content_types_of",
@@ -30,12 +35,13 @@ __all__ = [
     "problems",
 ]
 
-_JSON: Final = JsonEncoding()
 _PROTOBUF: Final = (ProtobufEncoding(),) if protobuf_is_installed() else ()
-ENCODINGS: Final[dict[str, Encoding]] = {encoding.content_type: encoding for encoding in (_JSON, *_PROTOBUF)}
+ENCODINGS: Final[dict[str, Encoding]] = {
+    encoding.content_type: encoding for encoding in (JsonEncoding(), MsgpackEncoding(), *_PROTOBUF)
+}
 """Every encoding by its content type; Protobuf only where its extra is installed."""
 _KINDS: Final[dict[str, Kind]] = {kind: kind for kind in Kind}
-DEFAULT_CONTENT_TYPE: Final = _JSON.content_type
+DEFAULT_CONTENT_TYPE: Final = JSON
 
 
 def decode(payload: bytes, kind: Kind | str, content_type: str | None = None, *, max_bytes: int = MAX_PAYLOAD_BYTES) -> Written:
@@ -51,7 +57,10 @@ def decode(payload: bytes, kind: Kind | str, content_type: str | None = None, *,
         ``message.non_finite_number``, ``message.unknown_kind``, ``version.unsupported``, a ``time`` code or a ``limit`` code;
         ``path`` is a JSON Pointer.
     """
-    return _encoding(payload, content_type, max_bytes).decode(payload, _kind(kind))
+    if not 0 < len(payload) <= max_bytes:
+        raise DecodeError.of(_bad_size(len(payload), max_bytes))
+    encoding = ENCODINGS.get(sniffed(payload) if content_type is None else content_type) or _encoding(payload, content_type)
+    return encoding.decode(payload, _KINDS.get(kind) or _kind(kind))
 
 
 def problems(
@@ -61,9 +70,10 @@ def problems(
 
     Parameters as for :func:`decode`.
     """
+    if not 0 < len(payload) <= max_bytes:
+        return [_bad_size(len(payload), max_bytes)]
     try:
-        encoding = _encoding(payload, content_type, max_bytes)
-        return encoding.problems(payload, _kind(kind))
+        return _encoding(payload, content_type).problems(payload, _kind(kind))
     except DecodeError as error:
         return [error.problem]
 
@@ -73,17 +83,21 @@ def encode(message: Written, content_type: str = DEFAULT_CONTENT_TYPE) -> bytes:
 
     :param message: any message of :data:`allye_protocol.messages.KINDS`.
     :param content_type: the encoding's media type.
-    :raises EncodeError: the codes of :func:`decode`; ``message.unknown_kind`` for an object that is no message,
-        ``message.invalid`` for a content type that is not known.
+    :raises EncodeError: the codes of :func:`decode`; ``message.unknown_kind`` for an object that is no message, or of a kind
+        that is not written so, ``version.unsupported`` for a version that is not, ``message.invalid`` for a content
+        type that is not known.
     """
-    if type(message) not in BY_TYPE:
+    spec = BY_TYPE.get(type(message))
+    if spec is None:
         raise EncodeError(ErrorCode.MESSAGE_UNKNOWN_KIND, f"{type(message).__name__} is not a message of this protocol")
     encoding = ENCODINGS.get(content_type)
     if encoding is None:
         raise EncodeError(ErrorCode.MESSAGE_INVALID, _no_such_encoding(content_type))
+    if spec.version not in encoding.versions:
+        raise EncodeError.of(_not_written_so(spec, encoding))
     payload = encoding.encode(message)
     if len(payload) > MAX_PAYLOAD_BYTES:
-        raise EncodeError.of(_too_large(len(payload), MAX_PAYLOAD_BYTES))
+        raise EncodeError.of(_bad_size(len(payload), MAX_PAYLOAD_BYTES))
     return payload
 
 
@@ -97,7 +111,9 @@ def content_type_of(payload: bytes, content_type: str | None = None) -> str:
 
     :raises DecodeError: for one that it does not read.
     """
-    return _encoding(payload, content_type, MAX_PAYLOAD_BYTES).content_type
+    if not 0 < len(payload) <= MAX_PAYLOAD_BYTES:
+        raise DecodeError.of(_bad_size(len(payload), MAX_PAYLOAD_BYTES))
+    return _encoding(payload, content_type).content_type
 
 
 def _kind(kind: Kind | str) -> Kind:
@@ -107,24 +123,24 @@ def _kind(kind: Kind | str) -> Kind:
         raise DecodeError(ErrorCode.MESSAGE_UNKNOWN_KIND, f"no message kind {kind!r}; known: {', '.join(Kind)}") from None
 
 
-def _encoding(payload: bytes, content_type: str | None, max_bytes: int) -> Encoding:
+def _encoding(payload: bytes, content_type: str | None) -> Encoding:
     """The encoding to read with.
 
     :raises DecodeError: for a payload that is not read at all.
     """
-    if len(payload) > max_bytes:
-        raise DecodeError.of(_too_large(len(payload), max_bytes))
-    if not payload:
-        raise DecodeError(ErrorCode.MESSAGE_MALFORMED, "the payload is empty")
-    if content_type is None:
-        return _JSON
-    encoding = ENCODINGS.get(content_type.partition(";")[0].strip().lower())
-    if encoding is None:
+    named = sniffed(payload) if content_type is None else content_type.partition(";")[0].strip().lower()
+    encoding = ENCODINGS.get(named)
+    if encoding is not None:
+        return encoding
+    if content_type is not None:
         raise DecodeError(ErrorCode.MESSAGE_INVALID, _no_such_encoding(content_type))
-    return encoding
+    message = f"a payload that begins with 0x{payload[0]:02x} is neither JSON nor MessagePack; {_NO_PROTOBUF}"
+    raise DecodeError(ErrorCode.MESSAGE_MALFORMED, message)
 
 
-def _too_large(size: int, limit: int) -> Problem:
+def _bad_size(size: int, limit: int) -> Problem:
+    if not size:
+        return Problem(code=ErrorCode.MESSAGE_MALFORMED, message="the payload is empty")
     return Problem(
         code=ErrorCode.MESSAGE_TOO_LARGE,
         message=f"{size} bytes; at most {limit} are read",
@@ -132,5 +148,24 @@ def _too_large(size: int, limit: int) -> Problem:
     )
 
 
+def _not_written_so(spec: Spec, encoding: Encoding) -> Problem:
+    if not spec.version:
+        message = f"a {spec.kind} is always JSON; {encoding.content_type} has no place for it"
+        return Problem(code=ErrorCode.MESSAGE_UNKNOWN_KIND, message=message)
+    versions = ", ".join(map(str, encoding.versions))
+    return Problem(
+        code=ErrorCode.VERSION_UNSUPPORTED,
+        message=f"version {spec.version} is not written as {encoding.content_type}, which has: {versions}",
+        path="/version",
+        details={"supported_versions": list(encoding.versions)},
+    )
+
+
+_NO_PROTOBUF: Final = "Protobuf is not installed here: pip install 'allye-protocol[protobuf]'"
+
+
 def _no_such_encoding(content_type: str) -> str:
-    return f"no encoding for content type {content_type[:64]!r}; known: {', '.join(ENCODINGS)}"
+    known = f"known: {', '.join(ENCODINGS)}"
+    if content_type.partition(";")[0].strip().lower() == PROTOBUF:
+        return f"no encoding for content type {PROTOBUF!r}; {known}; {_NO_PROTOBUF}"
+    return f"no encoding for content type {content_type[:64]!r}; {known}"

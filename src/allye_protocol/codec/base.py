@@ -1,4 +1,4 @@
-"""What an encoding is: the one seam that MessagePack and Protobuf join without anybody else noticing."""
+"""What an encoding is: the one seam between the codec and its encodings, which know nothing of each other."""
 
 from __future__ import annotations
 
@@ -8,10 +8,34 @@ if TYPE_CHECKING:
     from allye_protocol.errors import Problem
     from allye_protocol.messages.registry import Kind, Written
 
-__all__ = ["MAX_PAYLOAD_BYTES", "Encoding"]
+__all__ = ["JSON", "MAX_PAYLOAD_BYTES", "MSGPACK", "PROTOBUF", "Encoding", "sniffed"]
 
 MAX_PAYLOAD_BYTES: Final = 65_536
 """Largest payload that is parsed, bytes (64 KiB, PROTOCOL section 4)."""
+
+JSON: Final = "application/json"
+MSGPACK: Final = "application/vnd.msgpack"
+PROTOBUF: Final = "application/protobuf"
+
+_BRACE: Final = ord("{")
+_MAPS: Final = frozenset((*range(0x80, 0x90), 0xDE, 0xDF))
+"""First bytes of a map in MessagePack."""
+_JSON_SPACE: Final = b" \t\n\r"
+
+
+def sniffed(payload: bytes) -> str:
+    """The content type that a payload without one has, by its first byte (PROTOCOL section 4).
+
+    A message is an object: ``{`` begins one in JSON, also after white space, and 0x80-0x8f, 0xde, 0xdf begin a map in
+    MessagePack. Anything else is Protobuf, no message of which begins so: as tags these are of a group, or of fields that no
+    message has.
+    """
+    first = payload[0] if payload else 0
+    if first == _BRACE:
+        return JSON
+    if first in _MAPS:
+        return MSGPACK
+    return JSON if payload.lstrip(_JSON_SPACE).startswith(b"{") else PROTOBUF
 
 
 class Encoding(Protocol):
@@ -39,7 +63,7 @@ class Encoding(Protocol):
         ...
 
     def encode(self, message: Written) -> bytes:
-        """Check and write a message.
+        """Check and write a message of a version that can be written in it.
 
         :raises EncodeError: for a message that :meth:`decode` would refuse.
         """

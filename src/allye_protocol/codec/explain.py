@@ -58,7 +58,9 @@ class Explained(NamedTuple):
 def explain(tree: object, kind: Kind, spoken: tuple[int, ...]) -> Explained:
     """Find everything that is wrong with a parsed body.
 
-    :param tree: dicts (:class:`Object` where duplicates could be), lists, strings, numbers, booleans and ``None``.
+    :param tree: dicts (:class:`Object` where duplicates could be), lists, strings, numbers, booleans and ``None``; instants as
+        ``datetime``, and ``bytes``, where an encoding has a type for them. Names are strings. A float of a type of its own is a
+        number that its encoding did not read; in an unknown member that is the encoding's business.
     :param kind: what the body should be.
     :param spoken: the versions that can be written in its encoding.
     """
@@ -68,13 +70,14 @@ def explain(tree: object, kind: Kind, spoken: tuple[int, ...]) -> Explained:
     spec_or_problem = _spec_of(tree, kind, spoken)
     if isinstance(spec_or_problem, Problem):
         return Explained(None, [spec_or_problem])
-    duplicates = list(_duplicates(tree, ""))
+    anywhere = list(_anywhere(tree))
     try:
         message = _in_utc(msgspec.convert(tree, spec_or_problem.struct))
     except (msgspec.ValidationError, OverflowError, RecursionError) as error:
-        problems = [*duplicates, *_struct_problems(tree, spec_or_problem.struct, "")]
+        known = [*_struct_problems(tree, spec_or_problem.struct, "")]
+        problems = [*anywhere, *(problem for problem in known if problem not in anywhere)]
         return Explained(None, problems or [Problem(code=ErrorCode.MESSAGE_INVALID, message=str(error))])
-    problems = [*duplicates, *spec_or_problem.problems(message)]
+    problems = [*anywhere, *(problem for problem in spec_or_problem.problems(message) if problem not in anywhere)]
     return Explained(None, problems) if problems else Explained(message, [])
 
 
@@ -90,6 +93,9 @@ def _spec_of(tree: dict[str, Any], kind: Kind, spoken: tuple[int, ...]) -> Spec 
     its other problems are listed.
     """
     known = [KINDS[kind, version] for version in versions_of(kind) if version in spoken]
+    if not known:
+        message = f"a {kind} cannot be written in this encoding"
+        return Problem(code=ErrorCode.MESSAGE_UNKNOWN_KIND, message=message)
     silent = [spec for spec in known if not spec.says_version]
     if silent and ("version" not in tree or silent[-1].version == 0):
         return silent[-1]  # to a kind whose shape is frozen, "version" is an unknown member like any other
@@ -104,15 +110,15 @@ def _spec_of(tree: dict[str, Any], kind: Kind, spoken: tuple[int, ...]) -> Spec 
         return Problem(
             code=ErrorCode.VERSION_UNSUPPORTED, message=message, path="/version", details={"supported_versions": versions}
         )
-    if not known:
-        message = f"a {kind} cannot be written in this encoding"
-        return Problem(code=ErrorCode.MESSAGE_UNKNOWN_KIND, message=message)
     return max(known, key=lambda spec: sum(field.name in tree for field in _fields(spec.struct)))
 
 
-def _duplicates(node: object, path: str) -> Iterator[Problem]:
-    """Every duplicate key in the tree. The stack is explicit: a parsed tree is as deep as its parser allowed."""
-    stack: list[tuple[object, str]] = [(node, path)]
+def _anywhere(tree: object) -> Iterator[Problem]:
+    """What is wrong wherever it stands, in unknown members too: duplicate keys, and numbers that are not finite.
+
+    The stack is explicit: a parsed tree is as deep as its parser allowed.
+    """
+    stack: list[tuple[object, str]] = [(tree, "")]
     found = 0
     while stack and found < LISTED:
         node, path = stack.pop()
@@ -122,9 +128,19 @@ def _duplicates(node: object, path: str) -> Iterator[Problem]:
                     found += 1
                     message = "the key comes more than once in its object; which value is meant cannot be known"
                     yield Problem(code=ErrorCode.MESSAGE_DUPLICATE_KEY, message=message, path=path + pointer(name[:64]))
-            stack.extend((value, path + pointer(name[:64])) for name, value in node.items() if isinstance(value, (dict, list)))
+            stack.extend((value, path + pointer(name[:64])) for name, value in node.items() if isinstance(value, _LOOKED_AT))
         elif isinstance(node, list):
-            stack.extend((value, f"{path}/{index}") for index, value in enumerate(node) if isinstance(value, (dict, list)))
+            stack.extend((value, f"{path}/{index}") for index, value in enumerate(node) if isinstance(value, _LOOKED_AT))
+        elif type(node) is float and not math.isfinite(node):
+            found += 1
+            yield _not_finite(path)
+
+
+_LOOKED_AT: Final = (dict, list, float)
+
+
+def _not_finite(path: str) -> Problem:
+    return Problem(code=ErrorCode.MESSAGE_NON_FINITE_NUMBER, message="not a finite number", path=path)
 
 
 def _struct_problems(tree: object, struct: type[msgspec.Struct], path: str) -> Iterator[Problem]:
@@ -162,7 +178,7 @@ def _value_problems(value: object, expected: Any, path: str) -> Iterator[Problem
         yield from _struct_problems(value, kind, path)
         return
     if isinstance(value, float) and not math.isfinite(value):
-        yield Problem(code=ErrorCode.MESSAGE_NON_FINITE_NUMBER, message="not a finite number", path=path)
+        yield _not_finite(path)
         return
     if get_origin(kind) is tuple and isinstance(value, list):
         yield from _list_problems(value, expected, path)
@@ -248,5 +264,18 @@ def _in_utc(value: Any) -> Any:
 
 
 def _shown_type(value: object) -> str:
-    names = {dict: "an object", list: "an array", str: "a string", bool: "a boolean", type(None): "null"}
-    return names.get(type(value), "a number")
+    for kind, name in _NAMES_OF_TYPES.items():
+        if isinstance(value, kind):
+            return name
+    return "a number"
+
+
+_NAMES_OF_TYPES: Final[dict[type, str]] = {
+    dict: "an object",
+    list: "an array",
+    str: "a string",
+    bool: "a boolean",
+    type(None): "null",
+    bytes: "bytes",
+    datetime: "a timestamp",
+}

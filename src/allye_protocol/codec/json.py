@@ -1,16 +1,18 @@
-"""JSON (RFC 8259): parsed once by msgspec, cleared by counting, explained only when something is wrong.
+"""JSON (RFC 8259): parsed once by msgspec, cleared by comparing and counting, explained only when something is wrong.
 
-msgspec parses fast and checks each field, but lets some things pass that this protocol forbids. They are found without a
-second pass over the members:
+msgspec parses fast and checks each field, but lets some things pass that this protocol forbids: duplicate keys, offsets other
+than UTC. A body is cleared of them without a second parser:
 
-1. *Duplicate keys and unknown members.* Every member but the first of its object, and every element but the first of its
-   array, costs exactly one comma. A body with just the commas that its decoded message accounts for has no member besides.
-2. *Offsets other than Z.* The protocol's keys and enumerations have no ``Z``, so a body has one for each instant that is
-   written with it.
+1. A body that is byte for byte what this library writes for the message that was read holds that message and nothing else.
+2. Any other is cleared by the commas in it (:mod:`allye_protocol.codec.members`), and a schedule of version 1, which has many
+   instants, by the letter Z too: keys and enumerations have none, so there is one for each instant that is written with it.
+   Both hold only where the text is what the strings are: without a backslash.
 
-Both counts hold only where the text is what the strings are: without a backslash. A body that is not cleared (unknown
-members, other offsets, escapes, explicit nulls, and everything invalid) takes the slow road, which is complete by itself
-(:mod:`allye_protocol.codec.explain`) and reads with the standard library's parser, where members can be seen as they came.
+A body that is not cleared (unknown members, other offsets, escapes, and everything invalid) takes the slow road, which is
+complete by itself (:mod:`allye_protocol.codec.explain`) and reads with the standard library's parser, where members can be seen
+as they came.
+
+What is written here needs no clearing: it is read back, which checks every field, and looked at once.
 """
 
 from __future__ import annotations
@@ -21,18 +23,25 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from allye_protocol.codec.base import JSON
 from allye_protocol.codec.explain import Explained, Object, explain
+from allye_protocol.codec.members import has_only_members_json
+from allye_protocol.codec.plain import PLAIN
+from allye_protocol.codec.refusal import checked
 from allye_protocol.errors import DecodeError, EncodeError, ErrorCode, Problem
-from allye_protocol.messages import v1
-from allye_protocol.messages.registry import BY_TYPE, KINDS, NEWEST, VERSIONS, Kind, Written, versions_of
+from allye_protocol.messages import v1, v2
+from allye_protocol.messages.registry import BY_TYPE, KINDS, VERSIONS, Kind, Spec, Written, versions_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 __all__ = ["JsonEncoding"]
 
 MAX_INTEGER_DIGITS: Final = 400
-"""Integers of more digits count as infinite: no field takes them, and converting them takes quadratic time."""
+"""Integers of more digits are not converted: no field takes them, and converting them takes quadratic time."""
+
+Read = tuple["Callable[[bytes], Any]", "Callable[[bytes, Any], bool]"]
+"""How to read a body fast, and whether what was read is all there is."""
 
 
 class JsonEncoding:
@@ -41,7 +50,7 @@ class JsonEncoding:
     @property
     def content_type(self) -> str:
         """``application/json``."""
-        return "application/json"
+        return JSON
 
     @property
     def versions(self) -> tuple[int, ...]:
@@ -50,9 +59,11 @@ class JsonEncoding:
 
     def decode(self, payload: bytes, kind: Kind) -> Written:
         """Parse and check; see :class:`~allye_protocol.codec.base.Encoding`."""
-        read, clears = _fast(payload, kind)
+        # The version that a body seems to have. A wrong guess costs time: its reader does not clear it.
+        at = payload.find(b'"version"')
+        read, clears = (_NEWEST if at >= 0 and payload[at + 9 : at + 12].strip(b": ")[:1] != b"1" else _OLDEST)[kind]
         try:
-            message = read(payload)
+            message: Written = read(payload)
         except _PARSE_ERRORS:
             return _explained_message(payload, kind)
         return message if clears(payload, message) else _explained_message(payload, kind)
@@ -63,24 +74,31 @@ class JsonEncoding:
 
     def encode(self, message: Written) -> bytes:
         """Check and write; the proof that a peer will accept the bytes is that this library reads them."""
-        spec = BY_TYPE[type(message)]
-        kind = spec.kind
-        read, clears = _FAST[kind, spec.version]
+        read, is_right = _WRITTEN[type(message)]
         try:
-            payload = _ENCODER.encode(message)
-            checked = read(payload)
-            if clears(payload, checked):
+            payload = _write(message)
+            if is_right(payload, read(payload)) and _has_no_lost_number(payload, message):
                 return payload
-            checked = _explained_message(payload, kind)
-        except (DecodeError, *_PARSE_ERRORS, TypeError) as error:
-            raise EncodeError.of(_why_not_written(message, kind, error)) from None
-        # msgspec writes NaN as null, which an optional member would take for absence; and offsets are emitted as Z.
-        for problem in _not_finite(message, ""):
-            raise EncodeError.of(problem)
-        return _ENCODER.encode(checked)
+        except (*_PARSE_ERRORS, TypeError):
+            pass
+        complete = checked(message)
+        try:
+            return _write(complete)
+        except (*_PARSE_ERRORS, TypeError) as error:
+            raise EncodeError(ErrorCode.MESSAGE_INVALID, f"cannot be written as JSON: {error}") from None
 
 
-def _clears_schedule(payload: bytes, schedule: v1.Schedule) -> bool:
+def _has_no_lost_number(payload: bytes, message: Written) -> bool:
+    """Whether no NaN was written: msgspec writes it as null, which an optional member would take for absence.
+
+    Absent members are not written, so a null that is meant is one of a schedule's setpoints, or a word in a text.
+    """
+    if b"null" not in payload:
+        return True
+    return type(message) is v2.Schedule and message.soc_min_pct is None and message.soc_max_pct is None
+
+
+def _clears_v1_schedule(payload: bytes, schedule: v1.Schedule) -> bool:
     count, trace_id = len(schedule.intervals), schedule.trace_id
     texts = schedule.schedule_id + schedule.device_id + (trace_id or "")
     marks = payload.translate(None, _NOT_MARKS)
@@ -95,26 +113,8 @@ def _clears_schedule(payload: bytes, schedule: v1.Schedule) -> bool:
     return modes == sum(slot.mode is not None for slot in schedule.intervals) and not any(v1.schedule_problems(schedule))
 
 
-def _clears_ack(payload: bytes, ack: v1.Ack) -> bool:
-    applied, reason, trace_id = ack.applied_at is not None, ack.error_reason, ack.trace_id
-    texts = ack.schedule_id + ack.device_id + (reason or "") + (trace_id or "")
-    return (
-        b"\\" not in payload
-        and payload.count(b",") == 3 + applied + (reason is not None) + (trace_id is not None) + texts.count(",")
-        and payload.count(b"Z") == 1 + applied + texts.count("Z")
-        and v1.is_plain_ack(ack)
-    )
-
-
-def _clears_execution_result(payload: bytes, result: v1.ExecutionResult) -> bool:
-    reason, trace_id = result.error_reason, result.trace_id
-    texts = result.schedule_id + result.device_id + (reason or "") + (trace_id or "")
-    return (
-        b"\\" not in payload
-        and payload.count(b",") == 6 + (reason is not None) + (trace_id is not None) + texts.count(",")
-        and payload.count(b"Z") == 3 + texts.count("Z")
-        and v1.is_plain_execution_result(result)
-    )
+_NOT_MARKS: Final = bytes(set(range(256)) - set(b",Z\\"))
+"""Everything that is not counted. A long body is stripped of it first, as that takes less time than counting it twice."""
 
 
 def _never_clears(_payload: bytes, _message: Written) -> bool:
@@ -122,35 +122,55 @@ def _never_clears(_payload: bytes, _message: Written) -> bool:
     return False
 
 
-_NOT_MARKS: Final = bytes(set(range(256)) - set(b",Z\\"))
-"""Everything that is not counted. A long body is stripped of it first, as that takes less time than counting it twice."""
-_CLEARS: Final[dict[tuple[Kind, int], Callable[[bytes, Any], bool]]] = {
-    (Kind.SCHEDULE, 1): _clears_schedule,
-    (Kind.ACK, 1): _clears_ack,
-    (Kind.EXECUTION_RESULT, 1): _clears_execution_result,
-}
-"""The kinds that come often enough for a fast road."""
-_FAST: Final = {key: (msgspec.json.Decoder(spec.struct).decode, _CLEARS.get(key, _never_clears)) for key, spec in KINDS.items()}
+def _fast(spec: Spec) -> Read:
+    """How to read and clear bodies of one kind and version."""
+    read = msgspec.json.Decoder(spec.struct).decode
+    if spec.struct is v1.Schedule:
+        return read, _clears_v1_schedule
+    if not spec.version:
+        return read, _never_clears
+    is_plain, write = PLAIN[spec.struct], _write
+
+    def clears(payload: bytes, message: Any) -> bool:
+        return is_plain(message) and (
+            write(message) == payload or (b"\\" not in payload and has_only_members_json(payload, message))
+        )
+
+    return read, clears
+
+
+def _written(spec: Spec) -> Read:
+    """How to read what was just written, and whether it is right."""
+    read, clears = _FAST[spec.kind, spec.version]
+    if spec.struct is v1.Schedule:
+        return read, clears
+    is_plain = PLAIN[spec.struct]
+    return read, lambda _payload, message: is_plain(message)
+
+
+_write: Final = msgspec.json.Encoder().encode
+_FAST: Final[dict[tuple[Kind, int], Read]] = {key: _fast(spec) for key, spec in KINDS.items()}
+_WRITTEN: Final[dict[type, Read]] = {struct: _written(spec) for struct, spec in BY_TYPE.items()}
 _OLDEST: Final = {kind: _FAST[kind, versions_of(kind)[0]] for kind in Kind}
 _NEWEST: Final = {kind: _FAST[kind, versions_of(kind)[-1]] for kind in Kind}
-_SAYS_NEWEST: Final = f'"version":{NEWEST}'.encode()
-
-
-def _fast(payload: bytes, kind: Kind) -> tuple[Callable[[bytes], Any], Callable[[bytes, Any], bool]]:
-    """How to read a body fast, by the version that it seems to have. A wrong guess costs time: its reader does not clear it."""
-    return _NEWEST[kind] if _SAYS_NEWEST in payload else _OLDEST[kind]
-
-
 _SPOKEN: Final = (0, *VERSIONS)
 _PARSE_ERRORS: Final = (msgspec.MsgspecError, RecursionError, ValueError, OverflowError)
-_ENCODER: Final = msgspec.json.Encoder()
+
+
+class _Unread(float):
+    """What is read where no number of this protocol stands: NaN, infinities, integers of too many digits."""
 
 
 def _integer(digits: str) -> int | float:
-    return int(digits) if len(digits) <= MAX_INTEGER_DIGITS else math.copysign(math.inf, -1 if digits[0] == "-" else 1)
+    return int(digits) if len(digits) <= MAX_INTEGER_DIGITS else _Unread(math.inf)
 
 
-_PARSER: Final = json.JSONDecoder(object_pairs_hook=Object.of, parse_int=_integer)
+def _real(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _Unread(value)
+
+
+_PARSER: Final = json.JSONDecoder(object_pairs_hook=Object.of, parse_int=_integer, parse_float=_real, parse_constant=_Unread)
 
 
 def _explained(payload: bytes, kind: Kind) -> Explained:
@@ -166,7 +186,7 @@ def _explained(payload: bytes, kind: Kind) -> Explained:
         return Explained(None, [_malformed(str(error))])
     explained = explain(tree, kind, _SPOKEN)
     if explained.message is not None:
-        # The standard library takes NaN and infinities for numbers. In an unknown member nothing but msgspec refuses them.
+        # In an unknown member the standard library reads some things, NaN among them, that RFC 8259 has not.
         try:
             _FAST[kind, BY_TYPE[type(explained.message)].version][0](payload)
         except _PARSE_ERRORS as error:
@@ -181,30 +201,5 @@ def _explained_message(payload: bytes, kind: Kind) -> Written:
     return message
 
 
-def _why_not_written(message: Written, kind: Kind, error: Exception) -> Problem:
-    """The first problem of a message whose own encoding could not be read, or which has none."""
-    for problem in _not_finite(message, ""):
-        return problem
-    if isinstance(error, DecodeError):
-        return error.problem
-    try:
-        problems = _explained(_ENCODER.encode(message), kind).problems
-    except (*_PARSE_ERRORS, TypeError):
-        problems = []
-    return problems[0] if problems else Problem(code=ErrorCode.MESSAGE_INVALID, message=f"cannot be written as JSON: {error}")
-
-
 def _malformed(why: str) -> Problem:
     return Problem(code=ErrorCode.MESSAGE_MALFORMED, message=f"not a JSON text (RFC 8259): {why}")
-
-
-def _not_finite(value: object, path: str) -> Iterator[Problem]:
-    """Every number in a message that is not finite."""
-    if isinstance(value, float) and not math.isfinite(value):
-        yield Problem(code=ErrorCode.MESSAGE_NON_FINITE_NUMBER, message=f"{value} is not a finite number", path=path)
-    elif isinstance(value, msgspec.Struct):
-        for name in value.__struct_fields__:
-            yield from _not_finite(getattr(value, name), f"{path}/{name}")
-    elif isinstance(value, (tuple, list)):
-        for index, item in enumerate(value):
-            yield from _not_finite(item, f"{path}/{index}")

@@ -1,0 +1,101 @@
+"""MessagePack: parsed once by msgspec, cleared by comparing or counting, explained only when something is wrong.
+
+The same messages as in JSON from version 2 on, member by member. An instant is a timestamp (extension -1), and is read as
+RFC 3339 text too. Version 1 is JSON, and so is a hello.
+
+A body that is byte for byte what this library writes for the message that was read holds that message and nothing else. Any
+other is cleared by the numbers of members that its maps say they have (:mod:`allye_protocol.codec.members`), or takes the slow
+road (:mod:`allye_protocol.codec.msgpack_reader`, :mod:`allye_protocol.codec.explain`), which is complete by itself.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from allye_protocol.codec.base import MSGPACK
+from allye_protocol.codec.explain import Explained, explain
+from allye_protocol.codec.members import has_only_members_msgpack
+from allye_protocol.codec.msgpack_reader import MalformedError, read_tree
+from allye_protocol.codec.plain import PLAIN
+from allye_protocol.codec.refusal import checked
+from allye_protocol.errors import DecodeError, EncodeError, ErrorCode, Problem
+from allye_protocol.messages.registry import KINDS, NEWEST, VERSIONS, Kind, Written
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["MsgpackEncoding"]
+
+
+class MsgpackEncoding:
+    """The MessagePack encoding of the messages of version 2 and later."""
+
+    @property
+    def content_type(self) -> str:
+        """``application/vnd.msgpack``."""
+        return MSGPACK
+
+    @property
+    def versions(self) -> tuple[int, ...]:
+        """Every version but the first."""
+        return _SPOKEN
+
+    def decode(self, payload: bytes, kind: Kind) -> Written:
+        """Parse and check; see :class:`~allye_protocol.codec.base.Encoding`."""
+        fast = _FAST.get(kind)
+        if fast is not None:
+            read, is_plain = fast
+            try:
+                message: Written = read(payload)
+            except _PARSE_ERRORS:
+                return _explained_message(payload, kind)
+            if is_plain(message) and (_write(message) == payload or has_only_members_msgpack(payload, message)):
+                return message
+        return _explained_message(payload, kind)
+
+    def problems(self, payload: bytes, kind: Kind) -> list[Problem]:
+        """Everything that is wrong with a payload; see :class:`~allye_protocol.codec.base.Encoding`."""
+        return _explained(payload, kind).problems
+
+    def encode(self, message: Written) -> bytes:
+        """Check and write; the proof that a peer will accept the bytes is that this library reads them."""
+        read, is_plain = _WRITTEN[type(message)]
+        try:
+            payload = _write(message)
+            if is_plain(read(payload)):
+                return payload
+        except (*_PARSE_ERRORS, TypeError):
+            pass
+        complete = checked(message)
+        try:
+            return _write(complete)
+        except (*_PARSE_ERRORS, TypeError) as error:
+            raise EncodeError(ErrorCode.MESSAGE_INVALID, f"cannot be written as MessagePack: {error}") from None
+
+
+_SPOKEN: Final = tuple(version for version in VERSIONS if version > 1)
+_PARSE_ERRORS: Final = (msgspec.MsgspecError, RecursionError, ValueError, OverflowError)
+_write: Final = msgspec.msgpack.Encoder().encode
+_WRITTEN: Final[dict[type, tuple[Callable[[bytes], Any], Callable[[Any], bool]]]] = {
+    spec.struct: (msgspec.msgpack.Decoder(spec.struct).decode, PLAIN[spec.struct])
+    for spec in KINDS.values()
+    if spec.version in _SPOKEN
+}
+_FAST: Final = {kind: _WRITTEN[spec.struct] for (kind, version), spec in KINDS.items() if version == NEWEST}
+
+
+def _explained(payload: bytes, kind: Kind) -> Explained:
+    try:
+        tree = read_tree(payload)
+    except MalformedError as error:
+        return Explained(None, [Problem(code=ErrorCode.MESSAGE_MALFORMED, message=f"not MessagePack: {error}")])
+    return explain(tree, kind, _SPOKEN)
+
+
+def _explained_message(payload: bytes, kind: Kind) -> Written:
+    message, problems = _explained(payload, kind)
+    if message is None:
+        raise DecodeError.of(problems[0])
+    return message
