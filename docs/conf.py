@@ -40,7 +40,7 @@ TOPIC = ("topic", "topic build", "topic parse", "topic match")
 COMMANDS = {
     "allye-protocol": ("", "validate", "decode", "encode", *TOPIC, "schema", "version"),
     "allye-device": ("", "run", "status", "drivers"),
-    "allye-cloud": ("", "plan", "publish", "serve", "status"),
+    "allye-cloud": ("", "plan", "publish", "cancel", "serve", "status"),
     "allye-demo": ("",),
 }
 

@@ -9,14 +9,15 @@ from allye_protocol import (
     DeviceSession,
     Frame,
     Hello,
-    Interval,
     Schedule,
+    __version__,
     device_id,
     encode,
     schedule_id,
 )
 from allye_protocol.admission import Policy
-from allye_protocol.events import ScheduleAdmitted
+from allye_protocol.events import ScheduleAdmitted, SlotStarted
+from allye_protocol.messages import sequence_at
 from allye_protocol.session import Reading
 from allye_protocol.store import MemoryStore
 
@@ -26,11 +27,11 @@ midnight = datetime(2018, 7, 1, tzinfo=UTC)
 
 hello = Hello(
     device_id=MAX300,
-    versions=(1,),
-    content_types=("application/json",),
+    versions=(1, 2),
+    content_types=("application/vnd.msgpack", "application/json"),
     model="MAX300",
     firmware="2026.11",
-    library="allye-protocol 0.1.0",
+    library=f"allye-protocol {__version__}",
     capabilities=Capabilities(
         max_charge_w=100_000,
         max_discharge_w=100_000,
@@ -38,7 +39,7 @@ hello = Hello(
         power_step_w=100,
         soc_min_pct=10,
         soc_max_pct=95,
-        slot_lengths_s=(1800,),
+        slot_lengths_s=(900, 1800),
     ),
 )
 config = DeviceConfig(hello=hello, policy=Policy(max_charge_w=100_000, max_discharge_w=100_000), hold=HALF_HOUR)
@@ -46,30 +47,31 @@ config = DeviceConfig(hello=hello, policy=Policy(max_charge_w=100_000, max_disch
 session = DeviceSession(config, MemoryStore(), random_bytes=os.urandom)
 
 # What a broker would deliver: half an hour of charging, half an hour of discharging.
+evening = midnight - HALF_HOUR
 schedule = Schedule(
     schedule_id=schedule_id("plan-1"),
     device_id=MAX300,
-    version=1,
-    generated_at=midnight - HALF_HOUR,
-    intervals=tuple(
-        Interval(start=midnight + HALF_HOUR * slot, end=midnight + HALF_HOUR * (slot + 1), rate_kw=rate_kw)
-        for slot, rate_kw in enumerate((50.0, -40.0))
-    ),
+    version=2,
+    sequence=sequence_at(evening),
+    generated_at=evening,
+    start=midnight,
+    rates_w=(50_000, -40_000),
 )
 arrived = Frame(topic="devices/max300-0001/schedule", payload=encode(schedule), content_type="application/json")
 
-for event in session.receive(arrived, midnight - HALF_HOUR):
+for event in session.receive(arrived, evening):
     if isinstance(event, ScheduleAdmitted):  # arm the battery here, then say so
-        session.applied(event.schedule.schedule_id, midnight - HALF_HOUR)
+        session.applied(event.schedule.schedule_id, evening)
 
-meter_wh = 0.0  # a battery that does exactly what it is told
-now = midnight - HALF_HOUR
+meter_wh, setpoint_w, now = 0.0, 0, evening  # a battery that does exactly what it is told
 while deadline := session.next_deadline(now):
+    meter_wh += setpoint_w * ((deadline - now) / timedelta(hours=1))
     now = deadline
+    setpoint_w = 0
     for event in session.tick(now, Reading(meter_wh)):
         print(now.time(), type(event).__name__)
-    slot = schedule.intervals[int((now - midnight) / HALF_HOUR)] if now < schedule.end else None
-    meter_wh += slot.rate_w / 2 if slot else 0
+        if isinstance(event, SlotStarted):
+            setpoint_w = event.setpoint_w or 0
 
 for outgoing in session.frames_to_send(now):
     print(outgoing.frame.topic, outgoing.frame.payload.decode())

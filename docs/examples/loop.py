@@ -10,9 +10,9 @@ from allye_protocol import (
     DeviceSession,
     Frame,
     Hello,
-    Interval,
     Kind,
     Schedule,
+    __version__,
     decode,
     device_id,
     encode,
@@ -22,6 +22,7 @@ from allye_protocol.admission import Policy
 from allye_protocol.clock import Clock, ScaledClock
 from allye_protocol.errors import TransportError
 from allye_protocol.events import DefaultControl, DeviceEvent, ScheduleAdmitted, SlotStarted
+from allye_protocol.messages import sequence_at
 from allye_protocol.session import Reading
 from allye_protocol.store import MemoryStore
 from allye_protocol.transport.base import Connected, Disconnected, Published, Received, Transport
@@ -59,7 +60,7 @@ def run(session: DeviceSession, transport: Transport, battery: Battery, clock: C
                 case ScheduleAdmitted():  # a real battery is armed first, and its refusal is told by session.failed
                     handle(session.applied(event.schedule.schedule_id, now))
                 case SlotStarted():
-                    battery.order(event.slot.rate_w)
+                    battery.order(event.setpoint_w or 0)
                 case DefaultControl():
                     battery.order(0)
 
@@ -78,6 +79,8 @@ def run(session: DeviceSession, transport: Transport, battery: Battery, clock: C
                     session.sent(number) if event.accepted and not event.unheard else session.not_sent(number, now)
                 case Connected():
                     transport.publish(session.hello())
+                    if status := session.status(now):  # a device that speaks version 1 alone has none
+                        transport.publish(status)
                 case Disconnected():
                     session.disconnected()
                     under_way.clear()
@@ -91,11 +94,11 @@ def run(session: DeviceSession, transport: Transport, battery: Battery, clock: C
 
 hello = Hello(
     device_id=MAX300,
-    versions=(1,),
-    content_types=("application/json",),
+    versions=(1, 2),
+    content_types=("application/vnd.msgpack", "application/json"),
     model="MAX300",
     firmware="2026.11",
-    library="allye-protocol 0.1.0",
+    library=f"allye-protocol {__version__}",
     capabilities=Capabilities(
         max_charge_w=100_000,
         max_discharge_w=100_000,
@@ -103,7 +106,7 @@ hello = Hello(
         power_step_w=100,
         soc_min_pct=10,
         soc_max_pct=95,
-        slot_lengths_s=(1800,),
+        slot_lengths_s=(900, 1800),
     ),
 )
 config = DeviceConfig(hello=hello, policy=Policy(max_charge_w=100_000, max_discharge_w=100_000), hold=HALF_HOUR)
@@ -114,20 +117,20 @@ broker = MemoryBroker(time.monotonic)
 transport, cloud = MemoryTransport(broker, MAX300), MemoryTransport(broker, "cloud")
 transport.open(session.subscriptions)
 cloud.open(["devices/+/ack", "devices/+/execution"])
+evening = midnight - 2 * HALF_HOUR
 schedule = Schedule(
     schedule_id=schedule_id("plan-1"),
     device_id=MAX300,
-    version=1,
-    generated_at=midnight - 2 * HALF_HOUR,
-    intervals=tuple(
-        Interval(start=midnight + HALF_HOUR * slot, end=midnight + HALF_HOUR * (slot + 1), rate_kw=rate_kw)
-        for slot, rate_kw in enumerate((50.0, -40.0))
-    ),
+    version=2,
+    sequence=sequence_at(evening),
+    generated_at=evening,
+    start=midnight,
+    rates_w=(50_000, -40_000),
 )
 cloud.publish(Frame(topic="devices/max300-0001/schedule", payload=encode(schedule)))
 
 # On a device: SystemClock(). This one begins an hour early and plays an hour in half a second.
-clock = ScaledClock(midnight - 2 * HALF_HOUR, started=time.time(), speed=7200)
+clock = ScaledClock(evening, started=time.time(), speed=7200)
 run(session, transport, Battery(clock.now()), clock, until=schedule.end + timedelta(minutes=1))
 transport.close()
 
@@ -135,4 +138,4 @@ for event in cloud.wait(0):
     if isinstance(event, Received):
         kind = Kind.ACK if event.frame.topic.endswith("/ack") else Kind.EXECUTION_RESULT
         answer = decode(event.frame.payload, kind)
-        print(kind, answer.status, "" if kind is Kind.ACK else f"{answer.actual_rate_kw:+g} kW")
+        print(kind, answer.status, "" if kind is Kind.ACK else f"{answer.actual_w:+d} W")

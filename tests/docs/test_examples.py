@@ -30,8 +30,8 @@ def test_the_loop_over_a_transport_answers_and_reports_every_slot() -> None:
     assert [line.rstrip() for line in told if line] == [
         "ack RECEIVED",
         "ack APPLIED",
-        "execution_result SUCCEED +50 kW",
-        "execution_result SUCCEED -40 kW",
+        "execution_result SUCCEED +50000 W",
+        "execution_result SUCCEED -40000 W",
     ]
 
 

@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -138,12 +138,13 @@ class DeviceSession:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """Everything inside is stored together or not at all, and what was read of the plan is forgotten when it is not."""
+        """Everything inside is stored together or not at all, and what is held in memory goes back when it is not."""
+        told = self._executing.told
         try:
             with self._store.transaction():
                 yield
         except BaseException:
-            self._executing.plan_changed()
+            self._executing.undone(told)
             self._answers.agreement_changed()
             raise
 
@@ -328,7 +329,8 @@ class DeviceSession:
         _check(now)
         self._clock_trusted = clock_trusted
         if not clock_trusted:
-            return self._executing.distrust(now)
+            with self._transaction():
+                return self._executing.distrust(now)
         to_prune = is_over(self._pruned_at, PRUNE_INTERVAL, now)
         with self._transaction():
             events = self._executing.tick(now, reading)
@@ -354,11 +356,13 @@ class DeviceSession:
         :raises StoreError: the outbox cannot be read.
         """
         _check(now)
+        agreement = self._answers.agreement  # before anything is offered: what is offered and not returned would stay under way
         outgoing = []
         for row in self._sending.offer(now, limit):
-            frame = self._answers.framed(row)
+            frame = self._answers.framed(row, agreement)
             if frame is None:
-                self._sending.taken(row.number)
+                with suppress(StoreError):
+                    self._sending.taken(row.number)
             else:
                 outgoing.append(Outgoing(row.number, frame))
         return outgoing

@@ -48,6 +48,19 @@ class _Position(NamedTuple):
     ended: PlannedSlot | None = None
 
 
+class _Told(NamedTuple):
+    """What the battery and the cloud were told last.
+
+    :param given: what tells one instruction to the battery from the next.
+    :param idle: whether it was told that no slot covers the moment.
+    :param control: whether the plan is followed.
+    """
+
+    given: tuple[datetime, str, int | None] | None = None
+    idle: bool = False
+    control: EventType = EventType.FALLBACK_LEFT
+
+
 class Executing:
     """The execution of one device's plan.
 
@@ -79,9 +92,7 @@ class Executing:
         self._hold: Final = hold
         self._random_bytes: Final = random_bytes
         self._plan: Plan | None = None
-        self._given: tuple[datetime, str, int | None] | None = None
-        self._idle = False
-        self._control: EventType = EventType.FALLBACK_LEFT
+        self._told = _Told()
 
     @property
     def plan(self) -> Plan:
@@ -90,9 +101,18 @@ class Executing:
             self._plan = self._ledger.plan()
         return self._plan
 
+    @property
+    def told(self) -> _Told:
+        """What is to be handed to :meth:`undone` when what follows could not be stored."""
+        return self._told
+
     def plan_changed(self) -> None:
-        """Something was applied, cancelled or retired, or a transaction was undone: read the plan anew."""
+        """Something was applied, cancelled or retired: read the plan anew."""
         self._plan = None
+
+    def undone(self, told: _Told) -> None:
+        """A transaction was undone: nobody was told what it would have told, and the plan is read anew."""
+        self._told, self._plan = told, None
 
     def tick(self, now: datetime, reading: Reading | None) -> list[DeviceEvent]:
         """Let time pass; in a transaction of the caller's.
@@ -119,12 +139,15 @@ class Executing:
             events.append(self._tell(EventType.STARTED, now, running))
         events += self._retire(plan, now)
         if reading is not None:
-            events += self._control_events(_control(reading, running), now, reading.trouble, running)
+            events += self._control_events(_control(reading, running, now), now, reading.trouble, running)
         return events + self._turn_to(running, now)
 
     def distrust(self, now: datetime) -> list[DeviceEvent]:
-        """The clock is not trusted: the default control applies."""
-        return self._turn_to(None, now)
+        """The clock is not trusted: the default control applies; in a transaction of the caller's."""
+        events: list[DeviceEvent] = []
+        if self.plan.layers:
+            events += self._control_events(EventType.FALLBACK_ENTERED, now, ErrorCode.DEVICE_CLOCK_UNTRUSTED, None)
+        return events + self._turn_to(None, now)
 
     def _last_reading(self, slot: PlannedSlot, now: datetime, reading: Reading | None) -> PlannedSlot:
         if slot.started_at is None or reading is None or now - slot.end > MAX_READING_DELAY:
@@ -141,24 +164,22 @@ class Executing:
         """End the schedules of which nothing is left to execute, now that everything before ``now`` is reported."""
         events: list[DeviceEvent] = []
         for layer in plan.layers:
-            last = plan.last_instant(layer)
-            if last > now:
+            entry, end, last = layer.entry, layer.schedule.end, plan.last_instant(layer)
+            if last is not None and last > now:
                 continue
-            self._ledger.retire(layer.schedule.schedule_id)
+            self._ledger.retire(entry.schedule_id)
             self.plan_changed()
-            if layer.entry.cut is None:
-                event = EventType.COMPLETED if last == layer.schedule.end else EventType.SUPERSEDED
-                events.append(
-                    self._tell_of(event, now, layer.schedule.schedule_id, layer.entry.sequence, layer.entry.traceparent)
-                )
+            if entry.cut is None or entry.cut >= end:
+                event = EventType.COMPLETED if last == end else EventType.SUPERSEDED
+                events.append(self._tell_of(event, now, entry.schedule_id, entry.sequence, entry.traceparent))
         return events
 
     def _control_events(
         self, control: EventType, now: datetime, trouble: ErrorCode | None, slot: PlannedSlot | None
     ) -> list[DeviceEvent]:
-        if control is self._control:
+        if control is self._told.control:
             return []
-        self._control = control
+        self._told = self._told._replace(control=control)
         error = None
         if trouble is not None and control is not EventType.FALLBACK_LEFT:
             error = ErrorDetail.of(Problem(code=trouble, message="the battery does not follow the plan"))
@@ -206,21 +227,17 @@ class Executing:
 
     def _turn_to(self, slot: PlannedSlot | None, now: datetime) -> list[DeviceEvent]:
         """What changes for the battery when ``slot`` is the one in force."""
-        given = _given(slot, now)
-        changed, self._given = given != self._given, given
+        before, given = self._told, _given(slot, now)
+        self._told = before._replace(given=given, idle=slot is None)
         if slot is not None:
-            self._idle = False
-            return [SlotStarted(slot=slot, setpoint_w=slot.setpoint_w(now))] if changed else []
-        if self._idle:
-            return []
-        self._idle = True
-        return [DefaultControl(since=now)]
+            return [SlotStarted(slot=slot, setpoint_w=slot.setpoint_w(now))] if given != before.given else []
+        return [] if before.idle else [DefaultControl(since=now)]
 
     def next_deadline(self, now: datetime) -> datetime | None:
         """When :meth:`tick` has something to do next, if nothing arrives."""
         plan, reported = self.plan, self._store.reported()
         running, ended = _position(plan, self._store.running(), reported, now)
-        if ended is not None or _given(running, now) != self._given:
+        if ended is not None or _given(running, now) != self._told.given:
             return now
         if plan.unreported(_taken(reported, [] if running is None else [running]), now):
             return now
@@ -237,6 +254,7 @@ class Executing:
 
 def _position(plan: Plan, running: PlannedSlot | None, reported: tuple[Span, ...], now: datetime) -> _Position:
     """What runs at ``now``, by the plan and by what ran before."""
+    running = running and _as_planned(plan, running)
     if running is not None and now >= running.end:
         return _Position(_begin(plan, covered(reported, Span(running.start, running.end)), now), running)
     planned = plan.at(now)
@@ -252,6 +270,17 @@ def _position(plan: Plan, running: PlannedSlot | None, reported: tuple[Span, ...
         return _Position(switched(planned, running, now))
     ended = msgspec.structs.replace(running, end=planned.start, until=min(running.until, planned.start))
     return _Position(_begin(plan, covered(reported, Span(ended.start, ended.end)), now), ended)
+
+
+def _as_planned(plan: Plan, running: PlannedSlot) -> PlannedSlot:
+    """A running slot that ends where the plan's does.
+
+    What was put into the plan behind its last reading is a slot of its own, also when nobody looked while that one was due.
+    """
+    planned = plan.at(max(running.start, running.seen_at or running.start))
+    if planned is None or planned.sequence != running.sequence or planned.end >= running.end:
+        return running
+    return msgspec.structs.replace(running, end=planned.end, until=min(running.until, planned.end))
 
 
 def _begin(plan: Plan, reported: tuple[Span, ...], now: datetime) -> PlannedSlot | None:
@@ -279,10 +308,11 @@ def _given(slot: PlannedSlot | None, now: datetime) -> tuple[datetime, str, int 
     return None if slot is None else (slot.start, slot.schedule_id, slot.setpoint_w(now))
 
 
-def _control(reading: Reading, slot: PlannedSlot | None) -> EventType:
+def _control(reading: Reading, slot: PlannedSlot | None, now: datetime) -> EventType:
     """Whether the plan is followed, as far as a reading says."""
     if reading.trouble in _OVERRIDDEN:
         return EventType.OVERRIDDEN
-    if slot is not None and reading.trouble is not None and reading.trouble.error_class in _FALLBACK_CLASSES:
+    has_setpoint = slot is not None and slot.setpoint_w(now) is not None
+    if has_setpoint and reading.trouble is not None and reading.trouble.error_class in _FALLBACK_CLASSES:
         return EventType.FALLBACK_ENTERED
     return EventType.FALLBACK_LEFT

@@ -123,10 +123,10 @@ class Play:
         """Take in what the cloud's session told."""
         for event in events:
             if isinstance(event, DeliveryChanged):
-                self.states.setdefault(event.device_id, {})[event.schedule_id] = event.after
+                self.states.setdefault(event.device_id, {})[event.delivery_id] = event.after
             elif isinstance(event, ResultReceived):
                 result = event.result
-                self.results.setdefault(result.device_id, {})[result.interval.start] = result.status == "SUCCEED"
+                self.results.setdefault(result.device_id, {})[result.slot_start] = result.status == "SUCCEED"
 
 
 def play(script: Script, folder: Path, log: TextIO, watch: Callable[[Play], None]) -> Play:

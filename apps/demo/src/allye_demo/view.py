@@ -35,6 +35,7 @@ _STYLES: Final = {
     State.EXPIRED: "red",
     State.DEAD: "bold red",
     State.SUPERSEDED: "dim",
+    State.CANCELLED: "dim",
 }
 
 
