@@ -244,6 +244,27 @@ def test_the_will_is_published_when_a_client_is_lost_and_not_when_it_leaves() ->
     assert payloads(world.client("later", "status")) == [b"offline"]
 
 
+def test_a_will_that_is_asked_for_is_that_of_the_lost_connection() -> None:
+    world = World()
+    asked: list[bytes] = []
+
+    def will() -> Frame:
+        asked.append(b"offline %d" % len(asked))
+        return frame("status", asked[-1])
+
+    watcher = world.client("w", "status")
+    client = world.client("a", will=will)
+    for _ in range(2):
+        world.broker.drop("a")
+        while not client.connected:
+            client.wait(0)
+    assert payloads(watcher) == [b"offline 0", b"offline 1"]
+    assert len(asked) == 3
+    world.client("b", will=lambda: None)
+    world.broker.drop("b")
+    assert payloads(watcher) == []
+
+
 def test_a_second_client_of_the_same_name_takes_the_session_over() -> None:
     world = World()
     first = world.client("a", "x")

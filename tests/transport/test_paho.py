@@ -13,7 +13,7 @@ import struct
 import threading
 import time
 from contextlib import contextmanager
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import TypeVar
 
 import paho.mqtt.client as mqtt
@@ -126,6 +126,19 @@ def test_the_first_connection_keeps_the_session_of_before() -> None:
     properties = body[11 : 11 + body[10]]
     assert (level, clean_start, keepalive_s) == (5, 0, 30)
     assert properties == bytes([SESSION_EXPIRY]) + struct.pack("!I", 77) + bytes([RECEIVE_MAXIMUM]) + struct.pack("!H", 9)
+
+
+def test_a_will_that_is_asked_for_is_asked_for_at_every_connection() -> None:
+    asked = count(1)
+
+    def will() -> Frame:
+        return Frame(topic="status", payload=b"lost %d times" % next(asked))
+
+    with ScriptedBroker(lambda peer: peer.accept(), accepting) as broker, transport(broker, will=will) as client:
+        until(client, Disconnected)
+        until(client, Connected)
+        connects = broker.next_packet(CONNECT), broker.next_packet(CONNECT)
+        assert [packet.body[-12:] for packet in connects] == [b"lost 1 times", b"lost 2 times"]
 
 
 def test_a_refused_connection_is_told_and_tried_again() -> None:

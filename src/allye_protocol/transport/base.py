@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import msgspec
@@ -20,7 +21,15 @@ from allye_protocol.frame import Frame
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Connected", "Disconnected", "Published", "Received", "Transport", "TransportEvent"]
+__all__ = ["Connected", "Disconnected", "Published", "Received", "Transport", "TransportEvent", "Will", "will_of"]
+
+Will = Frame | Callable[[], Frame | None] | None
+"""What a broker publishes when a client is lost: always the same, or asked for at every connection; ``None`` for nothing."""
+
+
+def will_of(will: Will) -> Frame | None:
+    """The will of the connection that begins now."""
+    return will() if callable(will) else will
 
 
 class Connected(msgspec.Struct, frozen=True, kw_only=True):

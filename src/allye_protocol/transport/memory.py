@@ -64,6 +64,7 @@ class MemoryBroker:
         self._transports: list[MemoryTransport] = []
         self._online: dict[str, MemoryTransport] = {}
         self._links: dict[str, Link] = {}
+        self._wills: dict[str, Frame | None] = {}
         self._refused: set[str] = set()
         self._partitioned: dict[str, set[Way]] = {}
         self._sessions: dict[str, Session] = {}
@@ -251,6 +252,7 @@ class MemoryBroker:
         self._connections += 1
         link = Link(self._network, client_id, partial(self._lose, transport, "nothing passed for too long"))
         self._online[client_id], self._links[client_id] = transport, link
+        self._wills[client_id] = transport.will()
         self._tell(Passage.CONNECTED, client_id, note="with its session" if present else "without a session")
         transport.mailbox.post(Connected(session_present=present, max_packet_bytes=self._max_packet_bytes))
         session.expiry_s = transport.session_expiry_s
@@ -271,8 +273,9 @@ class MemoryBroker:
             self._forget(session)
         self._tell(Passage.DISCONNECTED, client_id, note=reason)
         transport.mailbox.post(Disconnected(reason=reason))
-        if will and transport.will is not None:
-            self._route(client_id, transport.will)
+        last_will = self._wills.pop(client_id)
+        if will and last_will is not None:
+            self._route(client_id, last_will)
 
     def _forget(self, session: Session) -> None:
         del self._sessions[session.client_id]

@@ -3,8 +3,8 @@
 1. Everything goes through one queue by time, and by order of sending where the times are equal; so a run is the same whenever
    its seed, its calls and their times are.
 2. Without faults everything arrives during the call that sends it.
-3. A direction is shut by a partition, which may end, or by a lost packet, after which nothing passes for good. What is sent
-   into it waits; it arrives when the partition ends, and is lost when the connection ends first.
+3. A direction is shut by a partition, which may end, or by a lost packet, after which nothing passes for good. What reaches a
+   partition waits; it arrives when the partition ends, and is lost when the connection ends first.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Network:
         self.faults = Faults()
         self.faults_of: dict[str, Faults] = {}
         self._random = Random(seed)  # noqa: S311 - chance that can be repeated, not a secret
-        self._under_way: list[tuple[float, int, Callable[[], None]]] = []
+        self._under_way: list[tuple[float, int, Link, Callable[[], None]]] = []
         self._order = count()
         self._running = False
 
@@ -55,12 +55,14 @@ class Network:
         """A time between 0 and ``longest_s``, s."""
         return self._random.uniform(0, longest_s) if longest_s > 0 else 0.0
 
-    def at(self, instant: float, act: Callable[[], None]) -> None:
-        """Let something happen at an instant, s."""
-        heapq.heappush(self._under_way, (instant, next(self._order), act))
+    def at(self, instant: float, link: Link, act: Callable[[], None]) -> None:
+        """Let something happen to a link at an instant, s; nothing does when it is over by then."""
+        heapq.heappush(self._under_way, (instant, next(self._order), link, act))
 
     def next_at(self) -> float | None:
         """When the next thing happens, s; ``None`` when nothing is under way."""
+        while self._under_way and not self._under_way[0][2].alive:
+            heapq.heappop(self._under_way)
         return self._under_way[0][0] if self._under_way else None
 
     def run_due(self) -> None:
@@ -70,7 +72,9 @@ class Network:
         self._running = True
         try:
             while self._under_way and self._under_way[0][0] < self.now() + _GRAIN_S:
-                heapq.heappop(self._under_way)[2]()
+                _, _, link, act = heapq.heappop(self._under_way)
+                if link.alive:
+                    act()
         finally:
             self._running = False
 
@@ -87,7 +91,7 @@ class Link:
         self.client_id = client_id
         self._network = network
         self._give_up = give_up
-        self._alive = True
+        self.alive = True
         self._partitioned: set[Way] = set()
         self._broken: set[Way] = set()
         self._held: defaultdict[Way, list[Callable[[], None]]] = defaultdict(list)
@@ -103,7 +107,9 @@ class Link:
         :returns: ``False`` when it was lost just now.
         """
         network, faults = self._network, self._network.between(self.client_id)
-        if way not in self._broken and network.happens(faults.loss):
+        if way in self._broken:  # behind the packet that was lost
+            return True
+        if network.happens(faults.loss):
             self._broken.add(way)
             self._watch_for_silence()
             return False
@@ -112,7 +118,7 @@ class Link:
             at += network.up_to(faults.hold_s)
         else:
             at = self._last[way] = max(at, self._last[way])
-        network.at(at, partial(self._arrived, way, arrive))
+        network.at(at, self, partial(self._arrived, way, arrive))
         network.run_due()
         return True
 
@@ -127,22 +133,19 @@ class Link:
         if not self._broken:
             self._gives_up_at = None
         for way in Way:
-            if way not in self._broken:
-                for arrive in self._held.pop(way, ()):
-                    self._network.at(self._network.now(), partial(self._arrived, way, arrive))
+            for arrive in self._held.pop(way, ()):
+                self._network.at(self._network.now(), self, partial(self._arrived, way, arrive))
         self._network.run_due()
 
     def close(self) -> None:
         """The connection is over, and what was on its way with it."""
-        self._alive = False
+        self.alive = False
         self._held.clear()
 
     def _arrived(self, way: Way, arrive: Callable[[], None]) -> None:
-        if not self._alive:
-            return
-        if way in self._broken or way in self._partitioned:
+        if way in self._partitioned:
             self._held[way].append(arrive)
-        else:
+        elif way not in self._broken:
             arrive()
 
     def _watch_for_silence(self) -> None:
@@ -151,7 +154,7 @@ class Link:
         instant = self._gives_up_at = self._network.now() + self._network.between(self.client_id).patience_s
 
         def look() -> None:
-            if self._alive and self._gives_up_at == instant:
+            if self._gives_up_at == instant:
                 self._give_up()
 
-        self._network.at(instant, look)
+        self._network.at(instant, self, look)

@@ -6,13 +6,14 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from allye_protocol.matching import check_filter, check_name
+from allye_protocol.transport.base import will_of
 from allye_protocol.transport.mailbox import Mailbox
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from allye_protocol.frame import Frame
-    from allye_protocol.transport.base import Received, TransportEvent
+    from allye_protocol.transport.base import Received, TransportEvent, Will
     from allye_protocol.transport.memory import MemoryBroker
 
 __all__ = ["MemoryTransport"]
@@ -23,7 +24,7 @@ class MemoryTransport:
 
     :param broker: the broker.
     :param client_id: the name of the session; for a device its device id.
-    :param will: what the broker publishes when this client is lost.
+    :param will: what the broker publishes when this client is lost; a function is called at every connection.
     :param clean_start: forget the session of before, on every connection.
     :param session_expiry_s: how long the broker keeps the session of a client that is away, s; ``None`` for ever.
     :param receive_maximum: how many QoS 1 messages may wait for their acknowledgement.
@@ -34,14 +35,14 @@ class MemoryTransport:
         broker: MemoryBroker,
         client_id: str,
         *,
-        will: Frame | None = None,
+        will: Will = None,
         clean_start: bool = False,
         session_expiry_s: float | None = None,
         receive_maximum: int = 20,
     ) -> None:
         self._broker = broker
         self.client_id = client_id
-        self.will = will
+        self._will = will
         self.clean_start = clean_start
         self.session_expiry_s = session_expiry_s
         self.receive_maximum = receive_maximum
@@ -66,6 +67,10 @@ class MemoryTransport:
         self._closed = True
         self._broker.leave(self)
         self.mailbox.wake()
+
+    def will(self) -> Frame | None:
+        """What the broker is to publish when the connection that begins now is lost."""
+        return will_of(self._will)
 
     @property
     def connected(self) -> bool:
@@ -98,7 +103,7 @@ class MemoryTransport:
             self._broker.mend(self)
         if self._closed:
             timeout_s = 0
-        elif (late_s := self._broker.seconds_to_next()) is not None:
+        elif timeout_s != 0 and (late_s := self._broker.seconds_to_next()) is not None:
             timeout_s = late_s if timeout_s is None else min(timeout_s, late_s)
         return self.mailbox.take(timeout_s)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from allye_protocol.frame import Frame
+from allye_protocol.transport.base import Will
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +27,8 @@ class MqttOptions(msgspec.Struct, frozen=True, kw_only=True):
     :param username: for brokers that want one.
     :param password: goes with it; never shown.
     :param tls: the TLS context (:func:`tls_context` makes one); ``None`` for a plain connection.
-    :param will: what the broker publishes when this client is lost.
+    :param will: what the broker publishes when this client is lost. A function is called at every connection, by the
+        transport's own thread.
     :param clean_start: forget the session of before. Leave it off: what was queued for this client would be lost.
     :param session_expiry_s: how long the broker keeps the session of a client that is away, s.
     :param keepalive_s: longest silence on the connection, s. One and a half times of it without a packet ends the connection.
@@ -48,7 +49,7 @@ class MqttOptions(msgspec.Struct, frozen=True, kw_only=True):
     username: str | None = None
     password: str | None = None
     tls: ssl.SSLContext | None = None
-    will: Frame | None = None
+    will: Will = None
     clean_start: bool = False
     session_expiry_s: int = _SECONDS_A_DAY
     keepalive_s: int = 60

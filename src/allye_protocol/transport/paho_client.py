@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from allye_protocol.extras import require
+from allye_protocol.transport.base import will_of
 
 if TYPE_CHECKING:
     import socket
@@ -60,8 +61,8 @@ def new_client(options: MqttOptions, max_inflight: int) -> mqtt.Client:
         client.username_pw_set(options.username, options.password)
     if options.tls is not None:
         client.tls_set_context(cast("ssl.SSLContext", _Handshake(options.tls)))
-    if options.will is not None:
-        will = options.will
+    will = will_of(options.will)
+    if will is not None:
         properties = frame_properties(will, PacketTypes.WILLMESSAGE) if mqtt5 else None
         client.will_set(will.topic, will.payload, will.qos, will.retain, properties)
     return client
