@@ -203,13 +203,12 @@ def entry(name: str = "plan-a", **changes: object) -> Entry:
     values: dict[str, object] = {
         "schedule_id": name,
         "digest": "d" * 64,
-        "generated_at": GENERATED_AT,
+        "sequence": sequence_at(GENERATED_AT),
         "end": NOON + SLOT,
         "state": EntryState.ADMITTED,
         "attempts": 1,
-        "trace_id": TRACE_ID,
+        "traceparent": TRACEPARENT,
         "answer": ack(name, at=NOON - timedelta(minutes=59)),
-        "payload": b"",
     }
     return Entry(**{**values, **changes})  # type: ignore[arg-type]
 
@@ -222,11 +221,13 @@ def slot(start: datetime = NOON, **changes: object) -> PlannedSlot:
         "start": start,
         "end": start + SLOT,
         "schedule_id": "plan-a",
-        "generated_at": GENERATED_AT,
-        "trace_id": TRACE_ID,
+        "sequence": sequence_at(GENERATED_AT),
+        "traceparent": TRACEPARENT,
         "rate_w": 100_000,
         "since": start,
+        "until": start + SLOT,
     }
+    values["until"] = changes.get("end", values["until"])
     return PlannedSlot(**{**values, **changes})  # type: ignore[arg-type]
 
 

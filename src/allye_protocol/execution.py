@@ -40,7 +40,7 @@ class Reading(NamedTuple):
         cannot be read, and ``trouble`` says why. What is not a finite number was not read either.
     :param trouble: what keeps the battery from its setpoint at the moment, if anything.
     :param charged_wh: the charged part of it, Wh, where it is counted apart.
-    :param soc_pct: state of charge, %, where it is known.
+    :param soc_pct: state of charge, %, where it is known; an estimate beyond 0 or 100 counts as that.
     """
 
     meter_wh: float | None
@@ -94,8 +94,8 @@ def read_meter(slot: PlannedSlot, now: datetime, reading: Reading, hold: timedel
             meter_wh=meter_wh,
             charged_start_wh=reading.charged_wh,
             charged_wh=reading.charged_wh,
-            soc_start_pct=reading.soc_pct,
-            soc_pct=reading.soc_pct,
+            soc_start_pct=_percent(reading.soc_pct),
+            soc_pct=_percent(reading.soc_pct),
         )
     covered = max(min(now - slot.seen_at, hold), timedelta(0)).total_seconds()
     return msgspec.structs.replace(
@@ -103,10 +103,15 @@ def read_meter(slot: PlannedSlot, now: datetime, reading: Reading, hold: timedel
         seen_at=max(now, slot.seen_at),
         meter_wh=meter_wh,
         charged_wh=reading.charged_wh,
-        soc_pct=slot.soc_pct if reading.soc_pct is None else reading.soc_pct,
+        soc_pct=slot.soc_pct if (soc_pct := _percent(reading.soc_pct)) is None else soc_pct,
         covered_s=slot.covered_s + covered,
         trouble=trouble or slot.trouble,
     )
+
+
+def _percent(read: float | None) -> float | None:
+    """A share as a message can say it: an estimate beyond full is full, and what is no number was not read."""
+    return None if read is None or math.isnan(read) else min(max(read, 0.0), 100.0)
 
 
 class Judgement(NamedTuple):

@@ -319,7 +319,7 @@ class Ledger:
         if not others:
             return ()
         plan = Plan([*others, Layer(entry, schedule)])
-        gone = [layer for layer in others if now < layer.ends and plan.last_instant(layer) <= now]
+        gone = [layer for layer in others if now < layer.ends and (plan.last_instant(layer) or now) <= now]
         return tuple(layer.schedule.schedule_id for layer in gone[:MAX_SUPERSEDED])
 
     def _schedule(self, entry: Entry) -> Schedule:

@@ -140,12 +140,12 @@ class Plan:
             if slot.end <= until
         ]
 
-    def last_instant(self, layer: Layer) -> datetime:
-        """Until when one of the plan's layers decides anywhere, be it that nothing is executed; its start where it never does.
+    def last_instant(self, layer: Layer) -> datetime | None:
+        """Until when one of the plan's layers decides anywhere, be it that nothing is executed; ``None`` where it never does.
 
         A layer that decides nothing any more can be taken out of the plan without changing what follows.
         """
-        return self._last.get(id(layer), layer.schedule.start)
+        return self._last.get(id(layer))
 
 
 def covered(reported: tuple[Span, ...], span: Span) -> tuple[Span, ...]:

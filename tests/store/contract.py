@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from allye_protocol.negotiation import Agreement
     from allye_protocol.store import DeviceStore
+    from allye_protocol.store.base import PlannedSlot, Span
 
 __all__ = ["Contents", "contents"]
-
-_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
-_LAST = datetime(2200, 1, 1, tzinfo=UTC)
 
 
 class Contents(NamedTuple):
@@ -21,21 +19,27 @@ class Contents(NamedTuple):
 
     entries: list[Any]
     unsettled: list[str]
-    high_water: datetime | None
-    slots: list[Any]
-    unreported: list[datetime]
+    applied: list[str]
+    high_water: int
+    cancellations: list[Any]
+    running: PlannedSlot | None
+    reported: tuple[Span, ...]
+    agreement: Agreement | None
     outbox: list[tuple[str, bytes, str, str, int]]
     rejected: list[Any]
 
 
-def contents(store: DeviceStore, names: Iterable[str]) -> Contents:
-    """Everything that a store says, ``names`` being the ids to ask for."""
+def contents(store: DeviceStore, names: Iterable[str], cancels: Iterable[int] = ()) -> Contents:
+    """Everything that a store says, ``names`` being the ids and ``cancels`` the sequences to ask for."""
     return Contents(
         entries=[store.entry(name) for name in names],
         unsettled=[entry.schedule_id for entry in store.unsettled()],
+        applied=[entry.schedule_id for entry in store.applied()],
         high_water=store.high_water(),
-        slots=store.slots(_FIRST, _LAST),
-        unreported=[slot.start for slot in store.unreported(_LAST)],
+        cancellations=[store.cancellation(sequence) for sequence in cancels],
+        running=store.running(),
+        reported=store.reported(),
+        agreement=store.agreement(),
         outbox=[(row.kind, row.payload, row.traceparent, row.tracestate, row.rank) for row in store.outbox(1_000_000)],
         rejected=store.rejected(),
     )

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import timedelta, timezone
 from typing import TYPE_CHECKING
 
-import msgspec
 import pytest
 
 from allye_protocol.errors import ErrorCode, StoreError
-from allye_protocol.messages import Kind
+from allye_protocol.messages import EventType, Kind, sequence_at
+from allye_protocol.negotiation import BASELINE, Agreement
 from allye_protocol.store import EntryState, MemoryStore, OutboxRow, Rank, Rejected
-from allye_protocol.store.base import MAX_FAILED_ENTRIES, MAX_OUTBOX_ROWS, MAX_REJECTED_ROWS
+from allye_protocol.store.base import MAX_CANCELLATIONS, MAX_FAILED_ENTRIES, MAX_OUTBOX_ROWS, MAX_REJECTED_ROWS, Span
 from allye_protocol.store.sqlite import SqliteStore
-from tests.builders import MICROSECOND, NOON, SLOT, entry, slot
-from tests.store.contract import contents
+from tests.builders import GENERATED_AT, MICROSECOND, NOON, SLOT, entry, event, slot
+from tests.store.contract import Contents, contents
 from tests.store.faults import failing_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from allye_protocol.messages import ScheduleEvent
     from allye_protocol.store import DeviceStore
 
 NAMES = ("plan-a", "plan-b", "plan-c")
+CANCELS = (1, 2, 3)
 ROWS = 4
+END = NOON + SLOT
+EMPTY = Contents([None] * 3, [], [], 0, [None] * 3, None, (), None, [], [])
+MESSAGEPACK = Agreement(version=2, content_type="application/vnd.msgpack")
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -55,14 +60,25 @@ def rejected(number: int) -> Rejected:
     )
 
 
+def answer(sequence: int, **changes: object) -> ScheduleEvent:
+    return event(EventType.CANCELLED, sequence=sequence, **changes)
+
+
+def push(store: DeviceStore, payload: bytes, rank: Rank = Rank.ANSWER) -> int:
+    return store.push(Kind.ACK, payload, BASELINE, "", rank=rank)
+
+
 def fill(store: DeviceStore) -> None:
     """Something in every table."""
     with store.transaction():
         store.put_entry(entry("plan-a", state=EntryState.APPLIED))
-        store.raise_high_water(NOON - timedelta(hours=1))
-        store.put_slots([slot(NOON), slot(NOON + SLOT, reported=True)])
+        store.raise_high_water(sequence_at(GENERATED_AT))
+        store.keep_cancellation(answer(1))
+        store.put_running(slot(NOON))
+        store.put_reported((Span(NOON - SLOT, NOON),))
+        store.put_agreement(BASELINE)
         for number in range(ROWS):
-            store.push(Kind.ACK, b"%d" % number, "", rank=Rank.RESULT if number == 1 else Rank.ANSWER)
+            push(store, b"%d" % number, Rank.RESULT if number == 1 else Rank.ANSWER)
         store.keep_rejected(rejected(1))
 
 
@@ -72,10 +88,15 @@ def work(store: DeviceStore) -> None:
         store.put_entry(entry("plan-a", state=EntryState.FAILED))
         with store.transaction():
             store.put_entry(entry("plan-b"))
-            store.raise_high_water(NOON)
-            store.raise_high_water(NOON + SLOT)
-        store.put_slots([slot(NOON, rate_w=1), slot(NOON + 2 * SLOT), slot(NOON + SLOT, reported=True, rate_w=2)])
-        store.push(Kind.ACK, b"new", "00-")
+            store.raise_high_water(sequence_at(NOON))
+            store.raise_high_water(sequence_at(NOON + SLOT))
+            store.keep_cancellation(answer(1, timestamp=NOON + SLOT))
+            store.keep_cancellation(answer(2))
+        store.put_running(slot(NOON, rate_w=1))
+        store.put_running(None)
+        store.put_reported((Span(NOON - SLOT, NOON + SLOT),))
+        store.put_agreement(MESSAGEPACK)
+        push(store, b"new")
         store.pop(store.outbox(1)[0].number)
         store.keep_rejected(rejected(2))
         store.prune(NOON + 3 * SLOT)
@@ -83,10 +104,8 @@ def work(store: DeviceStore) -> None:
 
 
 def test_a_new_store_is_empty(store: DeviceStore) -> None:
-    assert contents(store, NAMES) == ([None] * 3, [], None, [], [], [], [])
+    assert contents(store, NAMES, CANCELS) == EMPTY
     assert store.outbox_size() == 0
-    assert store.slot_at(NOON) is None
-    assert store.next_slot(NOON) is None
 
 
 def test_a_transaction_that_fails_at_any_call_leaves_nothing(make: Callable[[], DeviceStore]) -> None:
@@ -94,7 +113,7 @@ def test_a_transaction_that_fails_at_any_call_leaves_nothing(make: Callable[[], 
     for failing_call in range(1, 100):
         store = make()
         fill(store)
-        before = contents(store, NAMES)
+        before = contents(store, NAMES, CANCELS)
         numbers = [row.number for row in store.outbox(ROWS)]
         calls = 0
 
@@ -106,32 +125,32 @@ def test_a_transaction_that_fails_at_any_call_leaves_nothing(make: Callable[[], 
         try:
             work(failing_store(store, fails))
         except StoreError:
-            assert contents(store, NAMES) == before
+            assert contents(store, NAMES, CANCELS) == before
             assert [row.number for row in store.outbox(ROWS)] == numbers
             work(store)
             assert store.entry("plan-c") is not None
         else:
-            assert contents(store, NAMES) != before
+            assert contents(store, NAMES, CANCELS) != before
             break
     assert calls == failing_call - 1 >= 15
 
 
 def test_any_exception_undoes_a_transaction(store: DeviceStore) -> None:
     fill(store)
-    before = contents(store, NAMES)
+    before = contents(store, NAMES, CANCELS)
     with pytest.raises(KeyboardInterrupt), store.transaction():  # noqa: PT012 - the exception ends the transaction
         store.put_entry(entry("plan-b"))
         raise KeyboardInterrupt
-    assert contents(store, NAMES) == before
+    assert contents(store, NAMES, CANCELS) == before
 
 
 def test_a_transaction_inside_another_is_undone_with_it(store: DeviceStore) -> None:
     with pytest.raises(ZeroDivisionError), store.transaction():  # noqa: PT012 - the exception ends the transaction
         with store.transaction():
             store.put_entry(entry("plan-a"))
-        store.raise_high_water(NOON)
+        store.raise_high_water(1)
         raise ZeroDivisionError
-    assert contents(store, NAMES) == ([None] * 3, [], None, [], [], [], [])
+    assert contents(store, NAMES, CANCELS) == EMPTY
 
 
 def test_a_store_works_again_after_a_failed_transaction(store: DeviceStore) -> None:
@@ -147,14 +166,22 @@ def test_a_store_works_again_after_a_failed_transaction(store: DeviceStore) -> N
 def test_reads_in_a_transaction_see_its_writes(store: DeviceStore) -> None:
     with store.transaction():
         store.put_entry(entry("plan-a"))
-        store.raise_high_water(NOON)
-        store.put_slots([slot(NOON)])
-        number = store.push(Kind.ACK, b"x", "00-")
+        store.put_entry(entry("plan-b", state=EntryState.APPLIED))
+        store.raise_high_water(7)
+        store.keep_cancellation(answer(1))
+        store.put_running(slot(NOON))
+        store.put_reported((Span(NOON, NOON + SLOT),))
+        store.put_agreement(MESSAGEPACK)
+        number = push(store, b"x")
         store.keep_rejected(rejected(1))
         assert store.entry("plan-a") == entry("plan-a")
         assert store.unsettled() == [entry("plan-a")]
-        assert store.high_water() == NOON
-        assert store.slot_at(NOON) == slot(NOON)
+        assert store.applied() == [entry("plan-b", state=EntryState.APPLIED)]
+        assert store.high_water() == 7
+        assert store.cancellation(1) == answer(1)
+        assert store.running() == slot(NOON)
+        assert store.reported() == (Span(NOON, NOON + SLOT),)
+        assert store.agreement() == MESSAGEPACK
         assert store.outbox(9)[0].number == number
         assert store.outbox_size() == 1
         assert store.rejected() == [rejected(1)]
@@ -173,93 +200,113 @@ def test_writes_outside_a_transaction_are_kept(store: DeviceStore) -> None:
 
 
 def test_an_entry_comes_back_as_it_was_put(store: DeviceStore) -> None:
-    there = entry("plan-a", payload=b"{}", attempts=3, generated_at=NOON + MICROSECOND)
+    there = entry(
+        "plan-a",
+        payload=b"{}",
+        content_type="application/json",
+        attempts=3,
+        sequence=sequence_at(NOON) + 1,
+        cut=NOON + MICROSECOND,
+        started=True,
+    )
     store.put_entry(there)
     assert store.entry("plan-a") == there
     assert store.entry("PLAN-A") is None
 
 
-def test_unsettled_entries_come_oldest_first_and_only_while_they_are_unsettled(store: DeviceStore) -> None:
-    for name, hours in (("plan-b", 2), ("plan-c", 1), ("plan-a", 3)):
-        store.put_entry(entry(name, generated_at=NOON + timedelta(hours=hours)))
-    assert [found.schedule_id for found in store.unsettled()] == ["plan-c", "plan-b", "plan-a"]
-    for name, state in (("plan-b", EntryState.APPLIED), ("plan-c", EntryState.FAILED), ("plan-a", EntryState.RETRY)):
-        store.put_entry(entry(name, state=state))
-    assert store.unsettled() == []
+@pytest.mark.parametrize("state", [EntryState.ADMITTED, EntryState.APPLIED])
+def test_entries_that_wait_and_those_in_the_plan_come_by_rising_sequence(store: DeviceStore, state: EntryState) -> None:
+    for name, sequence in (("plan-b", 2), ("plan-c", 1), ("plan-a", 3)):
+        store.put_entry(entry(name, sequence=sequence, state=state))
+    found = {EntryState.ADMITTED: store.unsettled(), EntryState.APPLIED: store.applied()}
+    assert [each.schedule_id for each in found.pop(state)] == ["plan-c", "plan-b", "plan-a"]
+    assert [*found.values()] == [[]]
+    for name, other in (("plan-b", EntryState.OVER), ("plan-c", EntryState.FAILED), ("plan-a", EntryState.RETRY)):
+        store.put_entry(entry(name, state=other))
+    store.put_entry(entry("plan-x", state=EntryState.TOMBSTONE, answer=None))
+    assert store.unsettled() == store.applied() == []
 
 
 def test_the_high_water_mark_never_falls(store: DeviceStore) -> None:
-    for minutes in (5, 3, 9, 9, 1):
-        store.raise_high_water(NOON + timedelta(minutes=minutes))
-    assert store.high_water() == NOON + timedelta(minutes=9)
-    store.raise_high_water(NOON + timedelta(minutes=9) + MICROSECOND)
-    assert store.high_water() == NOON + timedelta(minutes=9) + MICROSECOND
+    for sequence in (5, 3, 9, 9, 1):
+        store.raise_high_water(sequence)
+    assert store.high_water() == 9
+    store.raise_high_water(10)
+    assert store.high_water() == 10
 
 
-def test_pruning_leaves_the_high_water_mark(store: DeviceStore) -> None:
+def test_pruning_leaves_what_is_kept_for_ever(store: DeviceStore) -> None:
     fill(store)
     store.prune(NOON + timedelta(days=1000))
-    assert store.high_water() == NOON - timedelta(hours=1)
+    assert store.high_water() == sequence_at(GENERATED_AT)
+    assert store.agreement() == BASELINE
+    assert store.cancellation(1) == answer(1)
+    assert store.running() == slot(NOON)
 
 
-def test_slots_are_found_by_time(store: DeviceStore) -> None:
-    first, second, later = slot(NOON), slot(NOON + SLOT, reported=True), slot(NOON + 4 * SLOT)
-    store.put_slots([later, second, first])
-    assert store.slots(NOON, NOON + SLOT) == [first]
-    assert store.slots(NOON + MICROSECOND, NOON + 4 * SLOT) == [second]
-    assert store.slots(NOON, NOON + 5 * SLOT) == [first, second, later]
-    assert store.slot_at(NOON - MICROSECOND) is None
-    assert store.slot_at(NOON) == first
-    assert store.slot_at(NOON + SLOT - MICROSECOND) == first
-    assert store.slot_at(NOON + SLOT) == second
-    assert store.slot_at(NOON + 2 * SLOT) is None
-    assert store.next_slot(NOON - MICROSECOND) == first
-    assert store.next_slot(NOON) == second
-    assert store.next_slot(NOON + 4 * SLOT) is None
-
-
-def test_unreported_slots_are_those_that_ended(store: DeviceStore) -> None:
-    store.put_slots([slot(NOON + SLOT), slot(NOON), slot(NOON + 2 * SLOT, reported=True)])
-    assert store.unreported(NOON + SLOT - MICROSECOND) == []
-    assert store.unreported(NOON + SLOT) == [slot(NOON)]
-    assert store.unreported(NOON + 9 * SLOT) == [slot(NOON), slot(NOON + SLOT)]
-    store.put_slots([slot(NOON, reported=True)])
-    assert store.unreported(NOON + 9 * SLOT) == [slot(NOON + SLOT)]
-
-
-def test_a_slot_replaces_the_one_with_the_same_start(store: DeviceStore) -> None:
-    store.put_slots([slot(NOON)])
+def test_the_running_slot_comes_back_as_it_was_put(store: DeviceStore) -> None:
     begun = slot(
         NOON,
         schedule_id="plan-b",
-        rate_w=-5,
+        rate_w=None,
         since=NOON + MICROSECOND,
+        until=NOON + 2 * MICROSECOND,
+        soc_min_pct=0.5,
+        soc_max_pct=99.5,
+        ramp_w_per_s=7,
         started_at=NOON,
         seen_at=NOON + MICROSECOND,
         meter_start_wh=0.1,
         meter_wh=-1e9,
+        charged_start_wh=0.0,
+        charged_wh=0.7,
+        soc_start_pct=1.0,
+        soc_pct=2.0,
         covered_s=0.3,
         planned_wh=7.5,
         trouble=ErrorCode.EXEC_LIMITED_SOC,
     )
-    store.put_slots([begun])
-    assert store.slots(NOON, NOON + SLOT) == [begun]
+    for running in (slot(NOON), begun, None):
+        store.put_running(running)
+        assert store.running() == running
+
+
+def test_reported_time_comes_back_as_it_was_put(store: DeviceStore) -> None:
+    spans = (Span(NOON, NOON + SLOT), Span(NOON + 3 * SLOT, NOON + 9 * SLOT))
+    store.put_reported(spans)
+    assert store.reported() == spans
+    store.put_reported(())
+    assert store.reported() == ()
+
+
+def test_answers_to_cancels_are_found_by_their_sequence(store: DeviceStore) -> None:
+    store.keep_cancellation(answer(1))
+    store.keep_cancellation(answer(2, schedule_id=None))
+    assert [store.cancellation(sequence) for sequence in (1, 2, 3)] == [answer(1), answer(2, schedule_id=None), None]
+
+
+def test_of_the_answers_to_cancels_those_with_the_highest_sequences_are_remembered(store: DeviceStore) -> None:
+    with store.transaction():
+        for sequence in [*range(2, MAX_CANCELLATIONS + 5), 1]:
+            store.keep_cancellation(answer(sequence))
+    kept = [sequence for sequence in range(MAX_CANCELLATIONS + 9) if store.cancellation(sequence)]
+    assert kept == list(range(5, MAX_CANCELLATIONS + 5))
 
 
 def test_instants_are_the_same_ones_in_any_zone(store: DeviceStore) -> None:
     kathmandu = timezone(timedelta(hours=5, minutes=45))
-    store.put_slots([slot(NOON)])
-    store.raise_high_water(NOON.astimezone(kathmandu))
-    store.put_entry(entry("plan-a", generated_at=NOON.astimezone(kathmandu)))
-    assert store.slot_at(NOON.astimezone(kathmandu)) == slot(NOON)
-    assert store.high_water() == NOON
+    store.put_running(slot(NOON.astimezone(kathmandu)))
+    store.put_reported((Span(NOON.astimezone(kathmandu), END),))
+    store.put_entry(entry("plan-a", end=END.astimezone(kathmandu)))
+    assert store.running() == slot(NOON)
+    assert store.reported() == (Span(NOON, END),)
     found = store.entry("plan-a")
     assert found is not None
-    assert found.generated_at == NOON
+    assert found.end == END
 
 
 def test_the_outbox_keeps_its_order(store: DeviceStore) -> None:
-    numbers = [store.push(Kind.ACK, payload, "00-") for payload in (b"a", b"b", b"c")]
+    numbers = [push(store, payload) for payload in (b"a", b"b", b"c")]
     assert numbers == sorted(set(numbers))
     assert [row.payload for row in store.outbox(2)] == [b"a", b"b"]
     assert [row.payload for row in store.outbox(2, after=numbers[0])] == [b"b", b"c"]
@@ -270,27 +317,27 @@ def test_the_outbox_keeps_its_order(store: DeviceStore) -> None:
 
 
 def test_a_number_is_never_used_again(store: DeviceStore) -> None:
-    last = [store.push(Kind.ACK, b"a", "") for _ in range(3)][-1]
+    last = [push(store, b"a") for _ in range(3)][-1]
     for row in store.outbox(9):
         store.pop(row.number)
-    assert store.push(Kind.ACK, b"b", "") > last
+    assert push(store, b"b") > last
 
 
 def test_undoing_restores_the_order_of_the_outbox(store: DeviceStore) -> None:
     for payload in (b"a", b"b", b"c"):
-        store.push(Kind.ACK, payload, "")
+        push(store, payload)
     rows = store.outbox(9)
     with suppress(ZeroDivisionError), store.transaction():
         store.pop(rows[1].number)
         store.pop(rows[0].number)
-        store.push(Kind.ACK, b"d", "")
+        push(store, b"d")
         raise ZeroDivisionError
     assert store.outbox(9) == rows
-    store.push(Kind.ACK, b"e", "")
+    push(store, b"e")
     assert [row.payload for row in store.outbox(9)] == [b"a", b"b", b"c", b"e"]
 
 
-P, F, R, A = Rank
+P, F, E, R, A = Rank
 
 
 @pytest.mark.parametrize(
@@ -306,13 +353,18 @@ P, F, R, A = Rank
         ((A, A, A, A), F, "0123"),
         ((A, A, A, A), R, "1234"),
         ((A, A, A, A), A, "1234"),
+        ((A, E, F, E), E, "0134"),
+        ((A, E, R, E), E, "0234"),
+        ((R, E, R, A), F, "0123"),
+        ((R, A, R, A), E, "0123"),
+        ((R, A, E, E), R, "0134"),
     ],
 )
 def test_in_a_full_outbox_the_oldest_of_the_lowest_rank_gives_way(
     store: DeviceStore, waiting: tuple[Rank, ...], new: Rank, left: str
 ) -> None:
     *_, kept = [
-        store.push(Kind.EXECUTION_RESULT if rank is R else Kind.ACK, b"%d" % number, "", rank=rank)
+        store.push(Kind.EXECUTION_RESULT if rank is R else Kind.ACK, b"%d" % number, BASELINE, "", rank=rank)
         for number, rank in enumerate((*waiting, new))
     ]
     assert "".join(row.payload.decode() for row in store.outbox(9)) == left
@@ -321,26 +373,32 @@ def test_in_a_full_outbox_the_oldest_of_the_lowest_rank_gives_way(
 
 
 def test_a_row_of_the_outbox_is_what_was_pushed(store: DeviceStore) -> None:
-    number = store.push(Kind.ACK, b"x", "00-", tracestate="a=b", rank=Rank.PASSING)
-    assert store.outbox(9) == [
-        OutboxRow(number=number, kind=Kind.ACK, payload=b"x", traceparent="00-", tracestate="a=b", rank=Rank.PASSING)
-    ]
+    number = store.push(Kind.ACK, b"x", MESSAGEPACK, "00-", tracestate="a=b", rank=Rank.PASSING)
+    (row,) = store.outbox(9)
+    assert row == OutboxRow(
+        number=number,
+        kind=Kind.ACK,
+        payload=b"x",
+        agreement=MESSAGEPACK,
+        traceparent="00-",
+        tracestate="a=b",
+        rank=Rank.PASSING,
+    )
 
 
 def test_of_ids_that_failed_for_good_the_newest_are_remembered(store: DeviceStore) -> None:
     with store.transaction():
-        store.put_entry(entry("applied", generated_at=NOON - timedelta(days=9), state=EntryState.APPLIED))
+        store.put_entry(entry("applied", sequence=1, state=EntryState.APPLIED))
         for number in range(MAX_FAILED_ENTRIES):
-            at = NOON + timedelta(seconds=number)
-            store.put_entry(entry(f"f{number}", generated_at=at, state=EntryState.FAILED))
+            store.put_entry(entry(f"f{number}", sequence=10 + number, state=EntryState.FAILED))
     with suppress(ZeroDivisionError), store.transaction():
-        store.put_entry(entry("undone", generated_at=NOON + SLOT, state=EntryState.FAILED))
+        store.put_entry(entry("undone", sequence=10_000, state=EntryState.FAILED))
         assert store.entry("f0") is None
         raise ZeroDivisionError
     assert store.entry("f0") is not None
-    store.put_entry(entry("newer", generated_at=NOON + SLOT, state=EntryState.FAILED))
-    store.put_entry(entry("newer", generated_at=NOON + SLOT, state=EntryState.FAILED))
-    store.put_entry(entry("oldest", generated_at=NOON - SLOT, state=EntryState.FAILED))
+    store.put_entry(entry("newer", sequence=10_000, state=EntryState.FAILED))
+    store.put_entry(entry("newer", sequence=10_000, state=EntryState.FAILED))
+    store.put_entry(entry("oldest", sequence=2, state=EntryState.FAILED))
     assert [store.entry(name) is not None for name in ("f0", "f1", "newer", "oldest", "applied")] == [
         False,
         True,
@@ -351,13 +409,13 @@ def test_of_ids_that_failed_for_good_the_newest_are_remembered(store: DeviceStor
 
 
 def test_gaps_in_the_numbers_do_not_fill_the_outbox(store: DeviceStore) -> None:
-    store.push(Kind.ACK, b"first", "")
+    push(store, b"first")
     for _ in range(3 * ROWS):
-        store.pop(store.push(Kind.ACK, b"x", ""))
+        store.pop(push(store, b"x"))
     for _ in range(ROWS - 1):
-        store.push(Kind.ACK, b"y", "")
+        push(store, b"y")
     assert [row.payload for row in store.outbox(9)] == [b"first", *[b"y"] * (ROWS - 1)]
-    store.push(Kind.ACK, b"z", "")
+    push(store, b"z")
     assert [row.payload for row in store.outbox(9)] == [*[b"y"] * (ROWS - 1), b"z"]
 
 
@@ -383,22 +441,29 @@ def test_undoing_restores_what_the_ring_dropped(store: DeviceStore) -> None:
     assert store.rejected() == before
 
 
-def test_pruning_forgets_what_ended_before_and_is_settled(store: DeviceStore) -> None:
-    at = NOON + SLOT
-    for name, state in (("plan-a", EntryState.APPLIED), ("plan-b", EntryState.ADMITTED), ("plan-c", EntryState.RETRY)):
-        store.put_entry(entry(name, state=state, end=at))
-    store.put_slots([slot(NOON, reported=True), slot(NOON - SLOT), slot(NOON + SLOT, reported=True)])
-    assert store.prune(at) == 0
-    assert store.prune(at + MICROSECOND) == 3
-    assert [store.entry(name) is not None for name in NAMES] == [False, True, False]
-    assert store.slots(NOON - SLOT, NOON + 9 * SLOT) == [slot(NOON - SLOT), slot(NOON + SLOT, reported=True)]
-    assert store.prune(at + MICROSECOND) == 0
+@pytest.mark.parametrize("state", EntryState)
+def test_pruning_forgets_what_ended_before_and_is_settled(store: DeviceStore, state: EntryState) -> None:
+    store.put_entry(entry("plan-a", state=state, end=END))
+    assert store.prune(END) == 0
+    live = state in {EntryState.ADMITTED, EntryState.APPLIED}
+    assert store.prune(END + MICROSECOND) == (0 if live else 1)
+    assert (store.entry("plan-a") is not None) is live
+    assert store.prune(END + MICROSECOND) == 0
+
+
+def test_pruning_forgets_reported_time_that_ended_before(store: DeviceStore) -> None:
+    first, second = Span(NOON - SLOT, NOON), Span(END, END + SLOT)
+    store.put_reported((first, second))
+    store.prune(NOON)
+    assert store.reported() == (first, second)
+    store.prune(NOON + MICROSECOND)
+    assert store.reported() == (second,)
 
 
 def test_records_are_not_shared_with_the_caller(store: DeviceStore) -> None:
-    given = [slot(NOON)]
-    store.put_slots(iter(given))
-    given[0] = msgspec.structs.replace(given[0], rate_w=1)
-    assert store.slot_at(NOON) == slot(NOON)
-    store.slots(NOON, NOON + SLOT).clear()
-    assert store.slot_at(datetime(2026, 3, 1, 12, tzinfo=UTC)) == slot(NOON)
+    store.put_entry(entry("plan-a", state=EntryState.APPLIED))
+    store.applied().clear()
+    push(store, b"x")
+    store.outbox(9).clear()
+    assert [each.schedule_id for each in store.applied()] == ["plan-a"]
+    assert store.outbox_size() == len(store.outbox(9)) == 1

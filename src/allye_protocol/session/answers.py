@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +18,7 @@ from allye_protocol import topics
 from allye_protocol.codec import DEFAULT_CONTENT_TYPE
 from allye_protocol.codec.peek import Names, peek
 from allye_protocol.convert import decode, encode
-from allye_protocol.errors import EncodeError, ErrorCode
+from allye_protocol.errors import DecodeError, EncodeError, ErrorCode
 from allye_protocol.frame import Frame
 from allye_protocol.ids import ScheduleId
 from allye_protocol.messages import Ack, AckStatus, ErrorDetail, EventType, ExecutionResult, Kind, ScheduleEvent
@@ -79,7 +80,7 @@ class Answers:
     def push(self, message: Ack | ExecutionResult | ScheduleEvent, trace: TraceContext) -> None:
         """Put a message into the outbox, as the next step of a trace."""
         kind, child = BY_TYPE[type(message)].kind, trace.child(self._random_bytes)
-        written = self._written(message)
+        written = _written(message, self.agreement)
         if written is not None:
             payload, agreement = written
             rank = self._rank_of(message, kind)
@@ -115,35 +116,24 @@ class Answers:
         """A message as a frame: in the newest version, in the cloud's encoding where that version is spoken.
 
         :raises EncodeError: for one that no peer would accept.
+        :raises StoreError: how the cloud speaks cannot be read; a hello is the same whatever it speaks.
         """
-        spec, agreement = BY_TYPE[type(message)], self.agreement
-        content_type = agreement.content_type if agreement.version == spec.version else DEFAULT_CONTENT_TYPE
+        spec, content_type = BY_TYPE[type(message)], DEFAULT_CONTENT_TYPE
+        if spec.version and self.agreement.version == spec.version:
+            content_type = self.agreement.content_type
         return self._framed(spec.kind, encode(message, content_type), content_type, trace)
 
-    def framed(self, row: OutboxRow) -> Frame | None:
-        """A row of the outbox as a frame; ``None`` for what the cloud has no message for any more."""
-        payload, agreement = row.payload, row.agreement
-        if agreement != self.agreement and agreement.version >= self.agreement.version:
-            written = self._written(decode(payload, row.kind, agreement.content_type))
-            if written is None:
-                return None
-            payload, agreement = written
+    def framed(self, row: OutboxRow, agreement: Agreement) -> Frame | None:
+        """A row of the outbox as a frame for a cloud that is spoken to so; ``None`` for what it has no message for."""
+        payload, written_as = row.payload, row.agreement
+        if written_as != agreement and written_as.version >= agreement.version:
+            with suppress(DecodeError):  # a row that the disk has spoiled goes as it is: the others are not to wait for it
+                written = _written(decode(payload, row.kind, written_as.content_type), agreement)
+                if written is None:
+                    return None
+                payload, written_as = written
         trace = TraceContext.parse(row.traceparent, row.tracestate)
-        return self._framed(row.kind, payload, agreement.content_type, trace)
-
-    def _written(self, message: Message) -> tuple[bytes, Agreement] | None:
-        """A message as the cloud reads it, and how; ``None`` where its version has no such message."""
-        agreement = self.agreement
-        try:
-            return encode(message, agreement.content_type, version=agreement.version), agreement
-        except EncodeError as error:
-            if error.code is not ErrorCode.VERSION_DOWNGRADE_LOSES:
-                raise
-        if isinstance(message, ScheduleEvent):
-            return None
-        # A slot that is no half-hour was planned by a cloud that spoke a newer version: what it wants to know it can read.
-        newest = Agreement(version=NEWEST, content_type=DEFAULT_CONTENT_TYPE)
-        return encode(message, newest.content_type), newest
+        return self._framed(row.kind, payload, written_as.content_type, trace)
 
     def _framed(self, kind: Kind, payload: bytes, content_type: str, trace: TraceContext | None) -> Frame:
         channel = topics.CHANNELS[CHANNEL_OF[kind]]
@@ -184,6 +174,20 @@ class Answers:
             return Rank.ANSWER
         known = self._store.entry(message.schedule_id)
         return Rank.REFUSAL if known is not None and known.answer == message else Rank.PASSING
+
+
+def _written(message: Message, agreement: Agreement) -> tuple[bytes, Agreement] | None:
+    """A message as the cloud reads it, and how; ``None`` where its version has no such message."""
+    try:
+        return encode(message, agreement.content_type, version=agreement.version), agreement
+    except EncodeError as error:
+        if error.code is not ErrorCode.VERSION_DOWNGRADE_LOSES:
+            raise
+    if isinstance(message, ScheduleEvent):
+        return None
+    # A slot that is no half-hour was planned by a cloud that spoke a newer version: what it wants to know it can read.
+    newest = Agreement(version=NEWEST, content_type=DEFAULT_CONTENT_TYPE)
+    return encode(message, newest.content_type), newest
 
 
 def is_over(since: datetime | None, interval: timedelta, now: datetime) -> bool:
