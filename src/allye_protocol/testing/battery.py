@@ -18,12 +18,12 @@ class Battery:
 
     Its attributes may be changed at any time; they count from then on.
 
-    :param capacity_wh: energy between empty and full, Wh.
+    :param capacity_wh: energy between empty and full, Wh; so much by default that no plan of a test comes to an end of it.
     :param soc_pct: state of charge at first, %.
     :param hold: for how long it obeys a setpoint after nobody could reach it any more.
     """
 
-    def __init__(self, *, capacity_wh: float = 1_000_000.0, soc_pct: float = 50.0, hold: timedelta = _HOUR) -> None:
+    def __init__(self, *, capacity_wh: float = 100_000_000.0, soc_pct: float = 50.0, hold: timedelta = _HOUR) -> None:
         self.capacity_wh: Final = capacity_wh
         self.hold: Final = hold
         self.refusal: Problem | None = None

@@ -74,6 +74,7 @@ class FakeDevice:
         self._under_way: dict[int, int] = {}
         self._read_at: datetime | None = None
         self._told: tuple[timedelta, bool] | None = None
+        self._due_at: datetime | None = None
         self._on = False
         world.add(self)
         self.start()
@@ -140,42 +141,32 @@ class FakeDevice:
         """When there is something to do next, in the world's time."""
         if not self._on:
             return None
-        own = now + self.clock_error
-        instants = [self.session.next_deadline(own), *(due for due, _ in self._arming)]
+        instants = [self.session.next_deadline(now + self.clock_error), *(due for due, _ in self._arming)]
         if self.read_every is not None and self._read_at is not None:
             instants.append(self._read_at + self.read_every)
-        first = min((instant for instant in instants if instant is not None), default=None)
-        return None if first is None else first - self.clock_error
+        self._due_at = min((instant for instant in instants if instant is not None), default=None)
+        return None if self._due_at is None else self._due_at - self.clock_error
 
     def step(self, now: datetime) -> bool:
         """Do what can be done now."""
         if not self._on:
             return False
         now = self.now
-        events = self.transport.wait(0)
+        events, clock = self.transport.wait(0), (self.clock_error, self.clock_trusted)
+        if not events and clock == self._told and (self._due_at is None or now < self._due_at):
+            return False
         for event in events:
             self._hear(event, now)
-        armed = [name for due, name in self._arming if due <= now]
-        for name in armed:
+        for name in [name for due, name in self._arming if due <= now]:
             self._arming = [one for one in self._arming if one[1] != name]
             self._arm(name, now)
-        if not events and not armed and not self._is_due(now):
-            return False
-        self._told, self._read_at = (self.clock_error, self.clock_trusted), now
+        self._told, self._read_at = clock, now
         self._handle(self.session.tick(now, self.battery.read(now), clock_trusted=self.clock_trusted))
         for number, frame in self.session.frames_to_send(now) if self.transport.connected else []:
             self._under_way[self.transport.publish(frame)] = number
         return True
 
     # Inside
-
-    def _is_due(self, now: datetime) -> bool:
-        if self._told != (self.clock_error, self.clock_trusted):
-            return True
-        if self.read_every is not None and self._read_at is not None and now >= self._read_at + self.read_every:
-            return True
-        deadline = self.session.next_deadline(now)
-        return deadline is not None and deadline <= now
 
     def _hear(self, event: TransportEvent, now: datetime) -> None:
         match event:

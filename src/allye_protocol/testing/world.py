@@ -40,7 +40,10 @@ class Actor(Protocol):
         ...
 
     def next_deadline(self, now: datetime) -> datetime | None:
-        """When there is something to do next, if nothing arrives."""
+        """When there is something to do next, if nothing arrives.
+
+        It is asked when the world begins to go on, and after every step that did something.
+        """
         ...
 
     @property
@@ -72,6 +75,7 @@ class World:
         self.broker: Final = MemoryBroker(self.clock.seconds, seed=seed, watch=self.trace.record)
         self.broker.set_faults(faults or Faults())
         self.actors: Final[list[Actor]] = []
+        self._deadlines: dict[int, datetime | None] = {}
 
     @property
     def now(self) -> datetime:
@@ -93,6 +97,7 @@ class World:
         """
         at_instant = isinstance(until, datetime)
         end = until if isinstance(until, datetime) else self.now + within
+        self._deadlines = {id(actor): actor.next_deadline(self.now) for actor in self.actors}
         self._work()
         while at_instant or not until():  # type: ignore[operator]
             instant = self._next_instant()
@@ -148,14 +153,15 @@ class World:
         for _ in range(_MAX_ROUNDS):
             self.broker.run_due()
             now = self.now
-            busy = [actor.step(now) for actor in self.actors]
-            if not any(busy) and self.broker.seconds_to_next() != 0:
+            busy = [actor for actor in self.actors if actor.step(now)]
+            self._deadlines.update({id(actor): actor.next_deadline(now) for actor in busy})
+            if not busy and self.broker.seconds_to_next() != 0:
                 return
         raise RuntimeError(f"at {self.now.isoformat()} somebody always has something to do\n{self.trace.tail()}")
 
     def _next_instant(self) -> datetime | None:
         now = self.now
-        instants = [instant for actor in self.actors if (instant := actor.next_deadline(now)) is not None]
+        instants = [instant for instant in self._deadlines.values() if instant is not None]
         late_s = self.broker.seconds_to_next()
         if late_s is not None:
             instants.append(now + timedelta(microseconds=math.ceil(late_s * 1e6)))
