@@ -6,7 +6,18 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.conformance.builder import hello, topics, version1, version2_json
+from tests.conformance.builder import (
+    agreements,
+    conversions,
+    digests,
+    encodings,
+    hello,
+    msgpack,
+    protobuf,
+    topics,
+    version1,
+    version2_json,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +34,12 @@ SECTIONS: tuple[tuple[str, str, str, Callable[[], list[Entry]]], ...] = (
     ("v1-json", "decode", "Messages of version 1 in JSON.", version1.entries),
     ("hello-json", "decode", "Hello, which is the same in all versions.", hello.entries),
     ("v2-json", "decode", "Messages of version 2 in JSON.", version2_json.entries),
+    ("v2-msgpack", "decode", "Messages of version 2 in MessagePack.", msgpack.entries),
+    ("v2-protobuf", "decode", "Messages of version 2 in Protobuf.", protobuf.entries),
+    ("encodings", "decode", "Which encoding a payload is read in.", encodings.entries),
+    ("digests", "digest", "What a schedule means, hashed.", digests.entries),
+    ("negotiation", "negotiate", "What two sides speak with each other.", agreements.entries),
+    ("conversions", "convert", "One version's messages as another's.", conversions.entries),
 )
 """File, op, what it covers, and who writes it; in the order of a report."""
 

@@ -161,7 +161,7 @@ def _error_of(reason: str | None) -> ErrorDetail | None:
     code = code_of_reason(reason)
     if code is None:
         return ErrorDetail(code=ErrorCode.INTERNAL_UNSPECIFIED, message=reason)
-    return ErrorDetail(code=code, message=reason.removeprefix(f"{code}:").strip())
+    return ErrorDetail(code=code, message=reason.removeprefix(code).removeprefix(":").strip())
 
 
 def _reason_of(error: ErrorDetail | None, lose: Lose) -> str | None:
