@@ -5,35 +5,49 @@ from __future__ import annotations
 import copy
 import tempfile
 from contextlib import ExitStack
-from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from allye_protocol.messages import Kind
+from allye_protocol.messages import EventType, Kind, ScheduleEvent
+from allye_protocol.negotiation import BASELINE, Agreement
 from allye_protocol.store import Entry, EntryState, MemoryStore, PlannedSlot, Rank
+from allye_protocol.store.base import Span
 from allye_protocol.store.sqlite import SqliteStore
-from tests.builders import NOON, SLOT, entry, slot
+from tests.builders import NOON, SLOT, entry, event, slot
 from tests.store.contract import Contents, contents
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 NAMES = ("a", "b", "c")
 ROWS = 3
+LIVE = (EntryState.ADMITTED, EntryState.APPLIED)
+CANCELS = (1, 2, 3)
 instants = st.integers(-4, 4).map(lambda index: NOON + SLOT * index)
 entries = st.builds(
-    lambda name, at, state: entry(name, generated_at=at, end=at + SLOT, state=state),
+    lambda name, sequence, at, state: entry(name, sequence=sequence, end=at + SLOT, state=state),
     st.sampled_from(NAMES),
-    st.integers(-400, 400).map(lambda index: NOON + timedelta(minutes=index)),
+    st.integers(1, 9),
+    instants,
     st.sampled_from(EntryState),
 )
-slots = st.builds(lambda at, done, rate: slot(at, reported=done, rate_w=rate), instants, st.booleans(), st.integers(-9, 9))
+cancellations = st.builds(event, st.just(EventType.CANCELLED), sequence=st.sampled_from(CANCELS))
+spans = st.tuples(instants, instants).map(lambda ends: (Span(min(ends), max(ends) + SLOT),))
 steps = st.one_of(
     st.tuples(st.just("put_entry"), entries),
-    st.tuples(st.just("raise_high_water"), instants),
-    st.tuples(st.just("put_slots"), st.lists(slots, max_size=3)),
+    st.tuples(st.just("raise_high_water"), st.integers(1, 9)),
+    st.tuples(
+        st.just("keep_cancellation"),
+        st.sampled_from(CANCELS).map(lambda sequence: event(EventType.CANCELLED, sequence=sequence)),
+    ),
+    st.tuples(st.just("put_running"), st.none() | st.builds(slot, instants, rate_w=st.integers(-9, 9))),
+    st.tuples(st.just("put_reported"), spans),
+    st.tuples(st.just("put_agreement"), st.sampled_from([BASELINE, Agreement(version=2, content_type="application/json")])),
     st.tuples(st.just("push"), st.sampled_from(Rank)),
     st.tuples(st.just("pop"), st.integers(0, ROWS)),
     st.tuples(st.just("prune"), instants),
@@ -45,18 +59,31 @@ class Model:
 
     def __init__(self) -> None:
         self.entries: dict[str, Entry] = {}
-        self.high_water: datetime | None = None
-        self.slots: dict[datetime, PlannedSlot] = {}
+        self.high_water = 0
+        self.cancellations: dict[int, ScheduleEvent] = {}
+        self.running: PlannedSlot | None = None
+        self.reported: tuple[Span, ...] = ()
+        self.agreement: Agreement | None = None
         self.outbox: list[tuple[str, bytes, str, str, int]] = []
 
     def put_entry(self, new: Entry) -> None:
         self.entries[new.schedule_id] = new
 
-    def raise_high_water(self, at: datetime) -> None:
-        self.high_water = at if self.high_water is None else max(at, self.high_water)
+    def raise_high_water(self, sequence: int) -> None:
+        self.high_water = max(sequence, self.high_water)
 
-    def put_slots(self, new: list[PlannedSlot]) -> None:
-        self.slots.update({each.start: each for each in new})
+    def keep_cancellation(self, new: ScheduleEvent) -> None:
+        assert new.sequence is not None
+        self.cancellations[new.sequence] = new
+
+    def put_running(self, new: PlannedSlot | None) -> None:
+        self.running = new
+
+    def put_reported(self, new: tuple[Span, ...]) -> None:
+        self.reported = new
+
+    def put_agreement(self, new: Agreement) -> None:
+        self.agreement = new
 
     def push(self, rank: Rank, payload: bytes) -> None:
         self.outbox.append((Kind.ACK, payload, "", "", rank))
@@ -67,19 +94,22 @@ class Model:
         del self.outbox[index : index + 1]
 
     def prune(self, before: datetime) -> None:
-        self.entries = {
-            name: old for name, old in self.entries.items() if old.end >= before or old.state is EntryState.ADMITTED
-        }
-        self.slots = {at: old for at, old in self.slots.items() if old.end >= before or not old.reported}
+        self.entries = {name: old for name, old in self.entries.items() if old.end >= before or old.state in LIVE}
+        self.reported = tuple(span for span in self.reported if span.end >= before)
 
     def contents(self) -> Contents:
-        waiting = [old for old in self.entries.values() if old.state is EntryState.ADMITTED]
+        def in_state(state: EntryState) -> list[str]:
+            return sorted(old.schedule_id for old in self.entries.values() if old.state is state)
+
         return Contents(
             entries=[self.entries.get(name) for name in NAMES],
-            unsettled=sorted(old.schedule_id for old in waiting),
+            unsettled=in_state(EntryState.ADMITTED),
+            applied=in_state(EntryState.APPLIED),
             high_water=self.high_water,
-            slots=[self.slots[at] for at in sorted(self.slots)],
-            unreported=sorted(at for at, old in self.slots.items() if not old.reported),
+            cancellations=[self.cancellations.get(sequence) for sequence in CANCELS],
+            running=self.running,
+            reported=self.reported,
+            agreement=self.agreement,
             outbox=self.outbox,
             rejected=[],
         )
@@ -99,8 +129,7 @@ class Stores(RuleBasedStateMachine):
         self.model = Model()
         self.memory = MemoryStore(max_outbox_rows=ROWS)
         self.sqlite = SqliteStore(self.path, max_outbox_rows=ROWS)
-        self.count = 0
-        self.water: datetime | None = None
+        self.count = self.water = 0
 
     def teardown(self) -> None:
         if hasattr(self, "sqlite"):
@@ -115,7 +144,7 @@ class Stores(RuleBasedStateMachine):
             payload = b"%d" % self.count
             self.model.push(value, payload)
             for store in (self.memory, self.sqlite):
-                store.push(Kind.ACK, payload, "", rank=value)
+                store.push(Kind.ACK, payload, BASELINE, "", rank=value)
         elif name == "pop":
             self.model.pop(value)
             for store in (self.memory, self.sqlite):
@@ -149,28 +178,19 @@ class Stores(RuleBasedStateMachine):
         self.sqlite.close()
         self.sqlite = SqliteStore(self.path, max_outbox_rows=ROWS)
 
-    @rule(at=instants)
-    def look(self, at: datetime) -> None:
-        planned = sorted(self.model.slots)
-        here = [self.model.slots[start] for start in planned if start <= at < self.model.slots[start].end]
-        following = [self.model.slots[start] for start in planned if start > at]
-        ended = [old for start in planned if not (old := self.model.slots[start]).reported and old.end <= at]
-        for store in (self.memory, self.sqlite):
-            assert store.slot_at(at) == (here[0] if here else None)
-            assert store.next_slot(at) == (following[0] if following else None)
-            assert store.unreported(at) == ended
-
     @invariant()
     def all_say_the_same(self) -> None:
         if not hasattr(self, "sqlite"):
             return
         expected = self.model.contents()
         for store in (self.memory, self.sqlite):
-            found = contents(store, NAMES)
-            assert found._replace(unsettled=sorted(found.unsettled)) == expected
+            found = contents(store, NAMES, CANCELS)
+            assert found._replace(unsettled=sorted(found.unsettled), applied=sorted(found.applied)) == expected
+            for each in (store.unsettled(), store.applied()):
+                assert [entry.sequence for entry in each] == sorted(entry.sequence for entry in each)
             assert store.outbox_size() == len(expected.outbox)
             assert [row.number for row in store.outbox(ROWS)] == sorted({row.number for row in store.outbox(ROWS)})
-        assert self.water is None or (expected.high_water is not None and expected.high_water >= self.water)
+        assert expected.high_water >= self.water
         self.water = expected.high_water
 
 

@@ -6,25 +6,27 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import suppress
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from allye_protocol.errors import ErrorCode, StoreError
-from allye_protocol.messages import Kind
+from allye_protocol.messages import EventType, Kind
+from allye_protocol.negotiation import BASELINE, Agreement
 from allye_protocol.store import EntryState, Rank, Rejected
+from allye_protocol.store.base import Span
 from allye_protocol.store.sqlite import SqliteStore
-from tests.builders import NOON, SLOT, entry, slot
+from tests.builders import NOON, SLOT, entry, event, slot
 from tests.store.contract import contents
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from allye_protocol.store.base import DeviceStore
 
 NAMES = ("plan-a", "plan-b", "plan-c")
+CANCELS = (1, 2)
 
 
 @pytest.fixture
@@ -39,14 +41,21 @@ def store(path: Path) -> Iterator[SqliteStore]:
     opened.close()
 
 
+def push(store: DeviceStore, payload: bytes) -> int:
+    return store.push(Kind.ACK, payload, BASELINE, "")
+
+
 def fill(store: DeviceStore) -> None:
     with store.transaction():
         for name in NAMES:
             store.put_entry(entry(name, payload=b"x" * 3000))
-        store.raise_high_water(NOON)
-        store.put_slots(slot(NOON + SLOT * index) for index in range(48))
+        store.raise_high_water(7)
+        store.keep_cancellation(event(EventType.CANCELLED, sequence=1))
+        store.put_running(slot(NOON))
+        store.put_reported((Span(NOON - SLOT, NOON),))
+        store.put_agreement(BASELINE)
         for index in range(20):
-            store.push(Kind.ACK, b"%d" % index * 100, "00-")
+            push(store, b"%d" % index * 100)
         store.keep_rejected(Rejected(at=NOON, topic="t", size_bytes=1, head=b"x", reason="message.invalid"))
 
 
@@ -73,14 +82,14 @@ def test_a_reopened_commit_waits_for_the_disk(store: SqliteStore, path: Path) ->
 
 def test_a_reopened_file_goes_on(store: SqliteStore, path: Path) -> None:
     fill(store)
-    before = contents(store, NAMES)
+    before = contents(store, NAMES, CANCELS)
     last = store.outbox(100)[-1].number
     for row in store.outbox(100):
         store.pop(row.number)
     store.close()
     again = SqliteStore(path)
-    assert contents(again, NAMES) == before._replace(outbox=[])
-    assert again.push(Kind.ACK, b"", "") > last
+    assert contents(again, NAMES, CANCELS) == before._replace(outbox=[])
+    assert push(again, b"") > last
     again.close()
 
 
@@ -111,7 +120,7 @@ print(len(store.unsettled()), store.outbox_size())
     fill(store)
     with store.transaction():
         store.put_entry(entry("plan-a", state=EntryState.APPLIED))
-        store.push(Kind.ACK, b"", "")
+        push(store, b"")
         reader = subprocess.run(
             [sys.executable, "-c", script, str(path)], check=True, capture_output=True, text=True, timeout=30
         )
@@ -120,20 +129,20 @@ print(len(store.unsettled()), store.outbox_size())
 
 def test_another_connection_reads_what_was_committed_at_once(store: SqliteStore, path: Path) -> None:
     reader = SqliteStore(path)
-    store.raise_high_water(NOON)
-    assert reader.high_water() == NOON
+    store.raise_high_water(7)
+    assert reader.high_water() == 7
     reader.close()
 
 
 def test_a_reader_that_only_reads_is_kept_from_writing(store: SqliteStore, path: Path) -> None:
     fill(store)
     reader = SqliteStore(path, read_only=True)
-    assert contents(reader, NAMES) == contents(store, NAMES)
+    assert contents(reader, NAMES, CANCELS) == contents(store, NAMES, CANCELS)
     with pytest.raises(StoreError) as caught:
-        reader.raise_high_water(NOON + SLOT)
+        reader.raise_high_water(9)
     assert caught.value.code is ErrorCode.STORE_FAILED
     reader.close()
-    assert store.high_water() == NOON
+    assert store.high_water() == 7
 
 
 def test_a_reader_that_only_reads_makes_no_file(path: Path) -> None:
@@ -158,7 +167,7 @@ def test_the_database_of_another_program_is_left_alone(path: Path) -> None:
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("version", [0, 1, 3, -1])
+@pytest.mark.parametrize("version", [0, 1, 2, 4, -1])
 def test_a_store_of_another_layout_says_which_and_what_to_do(store: SqliteStore, path: Path, version: int) -> None:
     store._db.execute(f"PRAGMA user_version = {version}")
     store.close()
@@ -186,18 +195,26 @@ def test_a_damaged_page_is_corrupt(store: SqliteStore, path: Path) -> None:
     open_fails(path, ErrorCode.STORE_CORRUPT)
 
 
+READS: dict[str, Callable[[SqliteStore], object]] = {
+    "entry": lambda store: store.entry("plan-a"),
+    "entry of a state": lambda store: store.unsettled(),
+    "cancellation": lambda store: store.cancellation(1),
+    "value": lambda store: store.high_water(),
+    "value, the running slot": lambda store: store.running(),
+    "value, the reported time": lambda store: store.reported(),
+    "value, how the peer speaks": lambda store: store.agreement(),
+    "rejected": lambda store: store.rejected(),
+}
+
+
 @pytest.mark.parametrize("garbage", [b"", b"\xc1", b"\x81\xa5state\x01", b"\xa1x"])
-@pytest.mark.parametrize("table", ["entry", "slot", "rejected"])
-def test_a_damaged_record_is_corrupt_and_not_a_crash(store: SqliteStore, table: str, garbage: bytes) -> None:
+@pytest.mark.parametrize("what", READS)
+def test_a_damaged_record_is_corrupt_and_not_a_crash(store: SqliteStore, what: str, garbage: bytes) -> None:
     fill(store)
+    table = what.partition(" ")[0].rstrip(",")
     store._db.execute(f"UPDATE {table} SET record = ?", [garbage])
-    reads: dict[str, Any] = {
-        "entry": lambda: (store.entry("plan-a"), store.unsettled()),
-        "slot": lambda: (store.slot_at(NOON), store.slots(NOON, NOON + SLOT)),
-        "rejected": store.rejected,
-    }
     with pytest.raises(StoreError) as caught:
-        reads[table]()
+        READS[what](store)
     assert caught.value.code is ErrorCode.STORE_CORRUPT
 
 
@@ -227,31 +244,31 @@ def test_a_store_that_failed_to_open_can_be_opened_when_the_trouble_is_over(tmp_
 
 def test_a_read_only_store_reads_and_works_again_afterwards(store: SqliteStore) -> None:
     fill(store)
-    before = contents(store, NAMES)
+    before = contents(store, NAMES, CANCELS)
     store._db.execute("PRAGMA query_only = ON")
     with pytest.raises(StoreError) as caught:
         fill(store)
     assert caught.value.code is ErrorCode.STORE_FAILED
     assert "readonly" in caught.value.message
-    assert contents(store, NAMES) == before
+    assert contents(store, NAMES, CANCELS) == before
     store._db.execute("PRAGMA query_only = OFF")
-    store.raise_high_water(NOON + timedelta(days=1))
-    assert store.high_water() == NOON + timedelta(days=1)
+    store.raise_high_water(8)
+    assert store.high_water() == 8
 
 
 def test_a_full_disk_keeps_all_of_a_transaction_or_nothing(store: SqliteStore) -> None:
     fill(store)
     (pages,) = store._db.execute("PRAGMA page_count").fetchone()
     store._db.execute(f"PRAGMA max_page_count = {pages + 3}")
-    seen = [contents(store, NAMES)]
+    seen = [contents(store, NAMES, CANCELS)]
 
     def write_until_full() -> None:
         while True:
             with store.transaction():
                 store.put_entry(entry("plan-a", payload=b"y" * 2000, attempts=len(seen) + 1))
-                store.push(Kind.ACK, b"z" * 2000, "00-")
-                store.put_slots([slot(NOON - SLOT * len(seen))])
-            seen.append(contents(store, NAMES))
+                push(store, b"z" * 2000)
+                store.put_reported((Span(NOON - SLOT * len(seen), NOON),))
+            seen.append(contents(store, NAMES, CANCELS))
 
     with pytest.raises(StoreError) as caught:
         write_until_full()
@@ -259,31 +276,31 @@ def test_a_full_disk_keeps_all_of_a_transaction_or_nothing(store: SqliteStore) -
     assert "free some" in caught.value.message
     before = seen[-1]
     assert len(seen) > 1
-    assert contents(store, NAMES) == before
+    assert contents(store, NAMES, CANCELS) == before
     store._db.execute("PRAGMA max_page_count = 1000000")
-    store.push(Kind.ACK, b"z" * 2000, "00-")
+    push(store, b"z" * 2000)
     assert store.outbox_size() == len(before.outbox) + 1
 
 
 def test_a_full_disk_that_is_swallowed_half_way_keeps_nothing(store: SqliteStore) -> None:
     """SQLite has rolled back by itself: what follows must not be committed alone."""
     fill(store)
-    before = contents(store, NAMES)
+    before = contents(store, NAMES, CANCELS)
     (pages,) = store._db.execute("PRAGMA page_count").fetchone()
     store._db.execute(f"PRAGMA max_page_count = {pages}")
 
     def swallow() -> None:
         with store.transaction():
-            store.raise_high_water(NOON + SLOT)
+            store.raise_high_water(8)
             try:
                 for _ in range(100):
-                    store.push(Kind.ACK, b"z" * 4000, "00-")
+                    push(store, b"z" * 4000)
             except StoreError:
                 store.pop(store.outbox(1)[0].number)
 
     with pytest.raises(StoreError):
         swallow()
-    assert contents(store, NAMES) == before
+    assert contents(store, NAMES, CANCELS) == before
 
 
 class Failing:
@@ -301,10 +318,6 @@ class Failing:
         self._step()
         return self._db.execute(statement, values)
 
-    def executemany(self, statement: str, values: tuple[Any, ...]) -> sqlite3.Cursor:
-        self._step()
-        return self._db.executemany(statement, values)
-
     def _step(self) -> None:
         self._left -= 1
         if not self._left:
@@ -313,7 +326,7 @@ class Failing:
 
 def test_an_error_at_any_statement_leaves_nothing(store: SqliteStore) -> None:
     fill(store)
-    before = contents(store, NAMES)
+    before = contents(store, NAMES, CANCELS)
     db, statement = store._db, 0
     for statement in range(1, 1000):
         store._db = Failing(db, statement)  # type: ignore[assignment]
@@ -321,18 +334,21 @@ def test_an_error_at_any_statement_leaves_nothing(store: SqliteStore) -> None:
         with suppress(StoreError):
             with store.transaction():
                 store.put_entry(entry("plan-a", state=EntryState.APPLIED))
-                store.raise_high_water(NOON + SLOT)
-                store.put_slots([slot(NOON, rate_w=1)])
-                store.pop(store.push(Kind.ACK, b"", ""))
-                store.push(Kind.ACK, b"last", "")
+                store.raise_high_water(8)
+                store.keep_cancellation(event(EventType.CANCELLED, sequence=2))
+                store.put_running(slot(NOON, rate_w=1))
+                store.put_reported((Span(NOON - SLOT, NOON + 4 * SLOT),))
+                store.put_agreement(Agreement(version=2, content_type="application/json"))
+                store.pop(push(store, b""))
+                push(store, b"last")
                 store.keep_rejected(Rejected(at=NOON, topic="t", size_bytes=2, head=b"", reason=""))
                 store.prune(NOON + 2 * SLOT)
             failed = False
         store._db = db
         if not failed:
             break
-        assert contents(store, NAMES) == before
-    assert contents(store, NAMES) != before
+        assert contents(store, NAMES, CANCELS) == before
+    assert contents(store, NAMES, CANCELS) != before
     assert statement > 10
 
 
@@ -361,15 +377,15 @@ def test_an_extended_error_code_means_what_its_primary_code_means(store: SqliteS
 
 def test_a_rollback_that_fails_is_made_up_for(store: SqliteStore) -> None:
     fill(store)
-    before = contents(store, NAMES)
+    before = contents(store, NAMES, CANCELS)
     db = store._db
     with pytest.raises(StoreError), store.transaction():  # noqa: PT012 - the exception ends the transaction
         store.put_entry(entry("plan-a", attempts=99))
         store._db = Failing(db, 1)  # type: ignore[assignment]
         raise ZeroDivisionError
     store._db = db
-    store.push(Kind.ACK, b"new", "")
-    assert contents(store, NAMES) == before._replace(outbox=[*before.outbox, ("ack", b"new", "", "", Rank.ANSWER)])
+    push(store, b"new")
+    assert contents(store, NAMES, CANCELS) == before._replace(outbox=[*before.outbox, ("ack", b"new", "", "", Rank.ANSWER)])
 
 
 def test_a_locked_file_is_a_failure_that_passes(store: SqliteStore, path: Path) -> None:
@@ -377,13 +393,13 @@ def test_a_locked_file_is_a_failure_that_passes(store: SqliteStore, path: Path) 
     other.execute("BEGIN IMMEDIATE")
     store._db.execute("PRAGMA busy_timeout = 0")
     with pytest.raises(StoreError) as caught:
-        store.raise_high_water(NOON)
+        store.raise_high_water(7)
     assert caught.value.code is ErrorCode.STORE_FAILED
     assert caught.value.retryable
     other.execute("ROLLBACK")
     other.close()
-    store.raise_high_water(NOON)
-    assert store.high_water() == NOON
+    store.raise_high_water(7)
+    assert store.high_water() == 7
 
 
 def test_a_closed_store_fails_and_says_so(store: SqliteStore) -> None:
