@@ -81,7 +81,8 @@ def _add_message(described: Any, shape: Shape, kinds: Any) -> None:
         for number, name in enumerate(("key", "value"), start=1):
             entry.field.add(name=name, number=number, type=kinds.TYPE_STRING, label=kinds.LABEL_OPTIONAL)
     if shape.fields[-1].number > NOBODYS[0]:
-        described.reserved_range.add(start=NOBODYS[0], end=NOBODYS[-1] + 1)
+        for number in NOBODYS:
+            described.reserved_range.add(start=number, end=number + 1)
 
 
 def _type_of(field: Field, shape: Shape, kinds: Any) -> dict[str, Any]:

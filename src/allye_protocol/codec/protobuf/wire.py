@@ -6,6 +6,7 @@ No runtime is needed for it, so names can be read of a broken payload too. The r
 
 from __future__ import annotations
 
+from contextlib import suppress
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -99,13 +100,12 @@ def names_in(payload: bytes) -> dict[str, str]:
     :returns: ``schedule_id``, ``device_id`` and ``traceparent``, unchecked; those that are there.
     """
     found: dict[str, str] = {}
-    try:
+    with suppress(WireError):
         for came in occurrences(payload):
             name = _NAMES.get(came.number)
             if name is not None and isinstance(came.value, bytes) and came.type is WireType.LENGTH:
-                found[name] = came.value.decode("utf-8")
-    except ValueError:
-        return found
+                with suppress(UnicodeDecodeError):
+                    found[name] = came.value.decode("utf-8")
     return found
 
 
