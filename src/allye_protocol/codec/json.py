@@ -64,9 +64,11 @@ class JsonEncoding:
         read, clears = (_NEWEST if at >= 0 and payload[at + 9 : at + 12].strip(b": ")[:1] != b"1" else _OLDEST)[kind]
         try:
             message: Written = read(payload)
+            if clears(payload, message):
+                return message
         except _PARSE_ERRORS:
-            return _explained_message(payload, kind)
-        return message if clears(payload, message) else _explained_message(payload, kind)
+            pass
+        return _explained_message(payload, kind)
 
     def problems(self, payload: bytes, kind: Kind) -> list[Problem]:
         """Everything that is wrong with a payload; see :class:`~allye_protocol.codec.base.Encoding`."""

@@ -49,10 +49,10 @@ class MsgpackEncoding:
             read, is_plain = fast
             try:
                 message: Written = read(payload)
+                if is_plain(message) and (_write(message) == payload or has_only_members_msgpack(payload, message)):
+                    return message
             except _PARSE_ERRORS:
-                return _explained_message(payload, kind)
-            if is_plain(message) and (_write(message) == payload or has_only_members_msgpack(payload, message)):
-                return message
+                pass
         return _explained_message(payload, kind)
 
     def problems(self, payload: bytes, kind: Kind) -> list[Problem]:
