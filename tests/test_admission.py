@@ -11,30 +11,34 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allye_protocol.admission import TABLE, Case, Policy, Verdict, decide
+from allye_protocol.admission import TABLE, Case, Policy, Verdict, decide, decide_cancel
+from allye_protocol.convert import upgrade
 from allye_protocol.digest import digest
 from allye_protocol.errors import ErrorCode
+from allye_protocol.messages import Schedule, sequence_at
 from allye_protocol.store import EntryState
-from tests.builders import LIMIT_W, MICROSECOND, NOON, POLICY, SLOT, entry, schedule
+from tests.builders import LIMIT_W, MICROSECOND, NOON, POLICY, SLOT, cancel, entry, schedule, v1_schedule
 from tests.strategies import schedules
 
 NOW = NOON - timedelta(minutes=30)
+OWN = Policy(max_charge_w=LIMIT_W, max_discharge_w=LIMIT_W, soc_min_pct=10.0, soc_max_pct=95.0, slot_lengths_s=(1800, 3600))
+"""A device that is narrower than the protocol in everything."""
 OTHER = "0" * 64
 
 
 def case(**changes: Any) -> Case:
     """A schedule that is admitted, but for what a test changes; ``known`` holds changes to an entry with the same digest."""
-    names = ("start", "rates_kw", "generated_at", "name")
+    names = ("name", *Schedule.__struct_fields__)
     arriving = schedule(**{name: changes.pop(name) for name in names if name in changes})
     known = changes.pop("known", None)
     values: dict[str, Any] = {
         "schedule": arriving,
         "digest": digest(arriving),
         "known": None if known is None else entry(**{"digest": digest(arriving), "state": EntryState.APPLIED, **known}),
-        "high_water": None,
+        "high_water": 0,
         "now": NOW,
         "clock_trusted": True,
-        "policy": POLICY,
+        "policy": OWN,
         **changes,
     }
     return Case(**values)
@@ -43,11 +47,14 @@ def case(**changes: Any) -> Case:
 HITS: dict[ErrorCode | str, dict[str, Any]] = {
     "repeated": {"known": {}},
     ErrorCode.ORDER_CONFLICT: {"known": {"digest": OTHER}},
-    ErrorCode.ORDER_STALE: {"high_water": NOW + timedelta(days=400)},
-    ErrorCode.ORDER_IN_FUTURE: {"generated_at": NOW + timedelta(minutes=6)},
-    ErrorCode.TIME_EXPIRED: {"start": NOW - timedelta(hours=3)},
+    ErrorCode.ORDER_CANCELLED: {"known": {"state": EntryState.TOMBSTONE, "digest": ""}},
+    ErrorCode.ORDER_STALE: {"high_water": sequence_at(NOW + timedelta(days=400))},
+    ErrorCode.ORDER_IN_FUTURE: {"sequence": sequence_at(NOW + timedelta(minutes=6))},
+    ErrorCode.TIME_EXPIRED: {"expires_at": NOW},
     ErrorCode.TIME_TOO_FAR: {"start": NOW + timedelta(days=9)},
-    ErrorCode.LIMIT_POWER: {"policy": Policy(max_charge_w=99_999, max_discharge_w=LIMIT_W)},
+    ErrorCode.TIME_BAD_DURATION: {"resolution_s": 900},
+    ErrorCode.LIMIT_POWER: {"rates_w": (LIMIT_W + 1,)},
+    ErrorCode.LIMIT_SOC: {"soc_max_pct": 5.0},
     ErrorCode.DEVICE_CLOCK_UNTRUSTED: {"clock_trusted": False},
 }
 """For each row, in the order of the protocol, what makes it hit."""
@@ -92,7 +99,7 @@ def test_of_two_rows_that_hit_the_upper_one_decides(upper: ErrorCode | str, lowe
 
 
 def test_nearly_every_pair_of_rows_can_hit_together() -> None:
-    assert len(PAIRS) >= 22
+    assert len(PAIRS) >= 45
 
 
 def test_what_no_row_hits_is_admitted() -> None:
@@ -104,12 +111,13 @@ def test_what_no_row_hits_is_admitted() -> None:
     [
         (EntryState.ADMITTED, "repeated"),
         (EntryState.APPLIED, "repeated"),
+        (EntryState.OVER, "repeated"),
         (EntryState.FAILED, "repeated"),
         (EntryState.RETRY, "admitted"),
     ],
 )
 def test_a_repetition_is_answered_as_before_unless_a_retry_can_mend_it(state: EntryState, expected: str) -> None:
-    assert outcome(case(known={"state": state}, high_water=NOON - timedelta(hours=1))) == expected
+    assert outcome(case(known={"state": state}, high_water=GENERATED)) == expected
 
 
 def test_a_late_retry_of_an_applied_schedule_is_a_repetition_and_not_expired() -> None:
@@ -117,13 +125,16 @@ def test_a_late_retry_of_an_applied_schedule_is_a_repetition_and_not_expired() -
 
 
 def test_a_retry_is_stale_when_a_newer_schedule_was_admitted_meanwhile() -> None:
-    assert outcome(case(known={"state": EntryState.RETRY}, high_water=NOON)) == ErrorCode.ORDER_STALE
+    assert outcome(case(known={"state": EntryState.RETRY}, high_water=GENERATED + 1)) == ErrorCode.ORDER_STALE
+
+
+def test_a_retry_may_come_with_a_newer_sequence() -> None:
+    assert outcome(case(known={"state": EntryState.RETRY}, sequence=GENERATED + 2, high_water=GENERATED + 1)) == "admitted"
 
 
 def test_a_retry_may_not_borrow_the_order_of_the_newest_schedule() -> None:
-    """Another schedule has this ``generated_at``: two schedules of one order would make the plan depend on arrival."""
-    at = NOON - timedelta(minutes=40)
-    borrowed = case(known={"state": EntryState.RETRY}, generated_at=at, high_water=at)
+    """Another schedule has this sequence: two schedules of one order would make the plan depend on arrival."""
+    borrowed = case(known={"state": EntryState.RETRY}, sequence=GENERATED + 1, high_water=GENERATED + 1)
     assert outcome(borrowed) == ErrorCode.ORDER_STALE
 
 
@@ -131,33 +142,60 @@ def test_a_retry_of_other_content_is_a_conflict() -> None:
     assert outcome(case(known={"state": EntryState.RETRY, "digest": OTHER})) == ErrorCode.ORDER_CONFLICT
 
 
-GENERATED = NOON - timedelta(hours=1)
+def test_a_cancelled_schedule_that_was_open_to_a_retry_is_cancelled() -> None:
+    assert outcome(case(known={"state": EntryState.RETRY, "cut": NOON}, high_water=GENERATED)) == ErrorCode.ORDER_CANCELLED
+
+
+def test_a_copy_of_a_cancelled_schedule_gets_its_own_answer_again() -> None:
+    assert outcome(case(known={"state": EntryState.APPLIED, "cut": NOON}, high_water=GENERATED)) == "repeated"
+
+
+GENERATED = sequence_at(NOON - timedelta(hours=1))
+AHEAD = sequence_at(NOW + timedelta(minutes=5))
 
 
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        pytest.param({"high_water": GENERATED}, ErrorCode.ORDER_STALE, id="generated when the newest was"),
-        pytest.param({"high_water": GENERATED - MICROSECOND}, "admitted", id="generated just after the newest"),
-        pytest.param({"generated_at": NOW + timedelta(minutes=5)}, "admitted", id="generated just within the skew"),
-        pytest.param(
-            {"generated_at": NOW + timedelta(minutes=5) + MICROSECOND}, ErrorCode.ORDER_IN_FUTURE, id="just beyond the skew"
-        ),
+        pytest.param({"high_water": GENERATED}, ErrorCode.ORDER_STALE, id="the newest one's sequence"),
+        pytest.param({"high_water": GENERATED - 1}, "admitted", id="just above the newest"),
+        pytest.param({"sequence": AHEAD}, "admitted", id="just within the skew"),
+        pytest.param({"sequence": AHEAD + 1}, ErrorCode.ORDER_IN_FUTURE, id="just beyond the skew"),
+        pytest.param({"generated_at": NOW + timedelta(days=1), "sequence": 1}, "admitted", id="generated_at decides nothing"),
         pytest.param({"now": NOON + SLOT - MICROSECOND}, "admitted", id="the last microsecond of the last slot"),
         pytest.param({"now": NOON + SLOT}, ErrorCode.TIME_EXPIRED, id="the end of the last slot"),
+        pytest.param({"expires_at": NOW + MICROSECOND}, "admitted", id="the last microsecond before it expires"),
+        pytest.param({"expires_at": NOW}, ErrorCode.TIME_EXPIRED, id="the instant at which it expires"),
         pytest.param({"start": NOW + timedelta(days=8)}, "admitted", id="starts as far ahead as allowed"),
         pytest.param(
             {"now": NOW - MICROSECOND, "start": NOW + timedelta(days=8)}, ErrorCode.TIME_TOO_FAR, id="starts just too far ahead"
         ),
-        pytest.param({"rates_kw": (150.0,)}, "admitted", id="charges at the limit"),
-        pytest.param({"rates_kw": (150.001,)}, ErrorCode.LIMIT_POWER, id="charges a watt beyond the limit"),
-        pytest.param({"rates_kw": (150.0009,)}, "admitted", id="charges beyond the limit by less than a watt"),
-        pytest.param({"rates_kw": (-150.0,)}, "admitted", id="discharges at the limit"),
-        pytest.param({"rates_kw": (-150.001,)}, ErrorCode.LIMIT_POWER, id="discharges a watt beyond the limit"),
+        pytest.param({"rates_w": (150_000,)}, "admitted", id="charges at the limit"),
+        pytest.param({"rates_w": (150_001,)}, ErrorCode.LIMIT_POWER, id="charges a watt beyond the limit"),
+        pytest.param({"rates_w": (-150_000,)}, "admitted", id="discharges at the limit"),
+        pytest.param({"rates_w": (-150_001,)}, ErrorCode.LIMIT_POWER, id="discharges a watt beyond the limit"),
+        pytest.param({"rates_w": (None, 150_000, None)}, "admitted", id="some setpoints within the limit"),
+        pytest.param({"rates_w": (None, 150_001)}, ErrorCode.LIMIT_POWER, id="some setpoints beyond it"),
+        pytest.param({"rates_w": (None, None)}, "admitted", id="no setpoint at all"),
+        pytest.param({"resolution_s": 3600}, "admitted", id="the longest slots that the device takes"),
+        pytest.param({"resolution_s": 300}, ErrorCode.TIME_BAD_DURATION, id="slots that it does not take"),
+        pytest.param({"soc_min_pct": 95.0, "soc_max_pct": 100.0}, "admitted", id="touches the device's band from above"),
+        pytest.param({"soc_min_pct": 95.001}, ErrorCode.LIMIT_SOC, id="wholly above the device's band"),
+        pytest.param({"soc_min_pct": 0.0, "soc_max_pct": 10.0}, "admitted", id="touches the device's band from below"),
+        pytest.param({"soc_max_pct": 9.999}, ErrorCode.LIMIT_SOC, id="wholly below the device's band"),
+        pytest.param({"soc_min_pct": 0.0, "soc_max_pct": 100.0}, "admitted", id="wider than the device's band"),
     ],
 )
 def test_limits_belong_to_what_is_allowed(changes: dict[str, Any], expected: ErrorCode | str) -> None:
     assert outcome(case(**changes)) == expected
+
+
+def test_a_schedule_of_version_1_is_ordered_by_its_generation() -> None:
+    arriving = upgrade(v1_schedule())
+    assert isinstance(arriving, Schedule)
+    values = {**case()._asdict(), "schedule": arriving, "digest": digest(arriving)}
+    assert outcome(Case(**{**values, "high_water": GENERATED - 1})) == "admitted"
+    assert outcome(Case(**{**values, "high_water": GENERATED})) == ErrorCode.ORDER_STALE
 
 
 def problem_of(**changes: Any) -> Any:
@@ -175,16 +213,16 @@ def test_a_conflict_names_both_digests_and_the_way_out() -> None:
 
 
 def test_a_stale_schedule_is_told_the_newest_order() -> None:
-    problem = problem_of(high_water=NOON + MICROSECOND)
-    assert problem.path == "/generated_at"
-    assert problem.details == {"generated_at": "2026-03-01T11:00:00Z", "newest": "2026-03-01T12:00:00.000001Z"}
-    assert all(figure in problem.message for figure in problem.details.values())
+    problem = problem_of(high_water=GENERATED + 7)
+    assert problem.path == "/sequence"
+    assert problem.details == {"value": GENERATED, "limit": GENERATED + 7}
+    assert all(str(figure) in problem.message for figure in problem.details.values())
 
 
 def test_a_schedule_from_the_future_is_told_by_how_much() -> None:
-    problem = problem_of(generated_at=NOW + timedelta(minutes=5, milliseconds=1))
-    assert problem.path == "/generated_at"
-    assert problem.details == {"ahead_s": 300.001, "limit_s": 300.0}
+    problem = problem_of(sequence=AHEAD + 1000)
+    assert problem.path == "/sequence"
+    assert problem.details == {"value": 300.001, "limit": 300.0}
     assert "0:05:00.001000 ahead" in problem.message
     assert "at most 0:05:00" in problem.message
     assert "2026-03-01T11:30:00Z" in problem.message
@@ -192,26 +230,50 @@ def test_a_schedule_from_the_future_is_told_by_how_much() -> None:
 
 def test_an_expired_schedule_is_told_when_it_ended_and_what_time_it_is() -> None:
     problem = problem_of(now=NOON + timedelta(hours=2))
-    assert problem.path == "/intervals"
-    assert problem.details == {"end": "2026-03-01T12:30:00Z"}
+    assert problem.path == "/start"
     assert "2026-03-01T12:30:00Z" in problem.message
     assert "2026-03-01T14:00:00Z" in problem.message
 
 
+def test_a_schedule_that_came_after_its_expiry_is_told_so() -> None:
+    problem = problem_of(expires_at=NOW - timedelta(minutes=1))
+    assert problem.path == "/expires_at"
+    assert "2026-03-01T11:29:00Z" in problem.message
+    assert "2026-03-01T11:30:00Z" in problem.message
+
+
 def test_a_schedule_too_far_ahead_is_told_by_how_much() -> None:
     problem = problem_of(now=NOW - timedelta(seconds=1), start=NOW + timedelta(days=8))
-    assert problem.path == "/intervals/0/start"
-    assert problem.details == {"ahead_s": 8 * 86_400 + 1.0, "limit_s": 8 * 86_400.0}
+    assert problem.path == "/start"
+    assert problem.details == {"value": 8 * 86_400 + 1.0, "limit": 8 * 86_400.0}
     assert "8 days, 0:00:01 ahead" in problem.message
 
 
-@pytest.mark.parametrize(("rate_kw", "limit_w"), [(151.0, 140_000), (-151.0, -130_000)])
-def test_a_setpoint_beyond_a_limit_is_named_with_its_slot_and_its_direction_s_limit(rate_kw: float, limit_w: int) -> None:
+def test_slots_of_a_length_that_the_device_does_not_take_are_told_which_it_takes() -> None:
+    problem = problem_of(resolution_s=900)
+    assert (problem.path, problem.details) == ("/resolution_s", {"value": 900})
+    assert "1800, 3600" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("band", "path", "value", "limit"),
+    [({"soc_min_pct": 96.0}, "/soc_min_pct", 96.0, 95.0), ({"soc_max_pct": 9.0}, "/soc_max_pct", 9.0, 10.0)],
+)
+def test_a_band_that_leaves_nothing_is_told_the_devices_own(
+    band: dict[str, float], path: str, value: float, limit: float
+) -> None:
+    problem = problem_of(**band)
+    assert (problem.path, problem.details) == (path, {"value": value, "limit": limit})
+    assert "10.0 to 95.0 %" in problem.message
+
+
+@pytest.mark.parametrize(("rate_w", "limit_w"), [(151_000, 140_000), (-151_000, -130_000)])
+def test_a_setpoint_beyond_a_limit_is_named_with_its_slot_and_its_direction_s_limit(rate_w: int, limit_w: int) -> None:
     policy = Policy(max_charge_w=140_000, max_discharge_w=130_000)
-    problem = problem_of(rates_kw=(0.0, 120.0, rate_kw, 1000.0), policy=policy)
-    assert problem.path == "/intervals/2/rate_kw"
-    assert problem.details == {"slot": 2, "value_w": round(rate_kw * 1000), "limit_w": limit_w}
-    assert f"{round(rate_kw * 1000)} W" in problem.message
+    problem = problem_of(rates_w=(0, None, rate_w, 1_000_000), policy=policy)
+    assert problem.path == "/rates_w/2"
+    assert problem.details == {"slot": 2, "value": rate_w, "limit": limit_w}
+    assert f"{rate_w} W" in problem.message
     assert f"{limit_w} W" in problem.message
 
 
@@ -223,6 +285,10 @@ def test_a_setpoint_beyond_a_limit_is_named_with_its_slot_and_its_direction_s_li
         ("max_ahead", timedelta(0)),
         ("max_skew", -MICROSECOND),
         ("retention", timedelta(days=1) - MICROSECOND),
+        ("soc_min_pct", -0.1),
+        ("soc_min_pct", 100.1),
+        ("soc_max_pct", 100.1),
+        ("slot_lengths_s", ()),
     ],
 )
 def test_a_policy_that_makes_no_sense_is_refused_by_its_fields_name(field: str, value: Any) -> None:
@@ -233,8 +299,8 @@ def test_a_policy_that_makes_no_sense_is_refused_by_its_fields_name(field: str, 
 
 def test_a_zero_limit_admits_only_rest_in_that_direction() -> None:
     one_way = Policy(max_charge_w=10_000, max_discharge_w=0)
-    assert outcome(case(rates_kw=(0.0, 10.0), policy=one_way)) == "admitted"
-    assert outcome(case(rates_kw=(0.0, -0.001), policy=one_way)) == ErrorCode.LIMIT_POWER
+    assert outcome(case(rates_w=(0, 10_000), policy=one_way)) == "admitted"
+    assert outcome(case(rates_w=(0, -1), policy=one_way)) == ErrorCode.LIMIT_POWER
 
 
 @pytest.mark.parametrize("row", NEED_THE_CLOCK)
@@ -247,13 +313,39 @@ def test_only_what_is_about_a_clock_that_may_be_wrong_is_worth_a_retry() -> None
     assert retryable == {ErrorCode.DEVICE_CLOCK_UNTRUSTED, ErrorCode.ORDER_IN_FUTURE}
 
 
+# Cancels.
+
+
+@pytest.mark.parametrize(
+    ("sequence", "trusted", "expected"),
+    [
+        (GENERATED + 1, True, None),
+        (GENERATED, True, ErrorCode.ORDER_STALE),
+        (GENERATED, False, ErrorCode.ORDER_STALE),
+        (AHEAD, True, None),
+        (AHEAD + 1, True, ErrorCode.ORDER_IN_FUTURE),
+        (GENERATED + 1, False, ErrorCode.DEVICE_CLOCK_UNTRUSTED),
+        (AHEAD + 1, False, ErrorCode.DEVICE_CLOCK_UNTRUSTED),
+    ],
+)
+def test_a_cancel_is_judged_by_its_order_and_the_clock(sequence: int, trusted: bool, expected: ErrorCode | None) -> None:
+    problem = decide_cancel(cancel(sequence=sequence), GENERATED, NOW, OWN, clock_trusted=trusted)
+    assert (None if problem is None else problem.code) == expected
+
+
+def test_a_stale_cancel_is_told_the_newest_order() -> None:
+    problem = decide_cancel(cancel(sequence=1), GENERATED, NOW, OWN, clock_trusted=True)
+    assert problem is not None
+    assert (problem.path, problem.details) == ("/sequence", {"value": 1, "limit": GENERATED})
+
+
 ENTRIES = st.tuples(st.sampled_from(EntryState), st.sampled_from([OTHER, None]))
 
 
 @given(
     schedules(max_slots=4),
     st.none() | ENTRIES,
-    st.none() | st.timedeltas(timedelta(days=-9), timedelta(days=9)),
+    st.integers(-(10**12), 10**12),
     st.timedeltas(timedelta(days=-9), timedelta(days=9)),
     st.booleans(),
 )
@@ -262,7 +354,7 @@ def test_the_same_case_has_one_answer_and_no_effect(arriving: Any, known: Any, w
         schedule=arriving,
         digest=digest(arriving),
         known=None if known is None else entry(state=known[0], digest=known[1] or digest(arriving)),
-        high_water=None if water is None else arriving.generated_at + water,
+        high_water=max(0, arriving.sequence + water),
         now=arriving.start + ahead,
         clock_trusted=trusted,
         policy=POLICY,
