@@ -36,16 +36,19 @@ class Entry(NamedTuple):
 
     :param at: when.
     :param incident: what.
+    :param root: the topics' root.
     """
 
     at: datetime
     incident: Incident
+    root: str = topics.DEFAULT_ROOT
 
-    def message(self, root: str = topics.DEFAULT_ROOT) -> Message | None:
+    @property
+    def message(self) -> Message | None:
         """The message that it was about, in the newest version; ``None`` where there is none that can be read."""
         incident = self.incident
         try:
-            kind = _KIND_OF[topics.parse(incident.topic, root).channel]
+            kind = _KIND_OF[topics.parse(incident.topic, self.root).channel]
             return decode(incident.payload, kind, incident.content_type)
         except (TopicError, DecodeError):
             return None
@@ -55,7 +58,7 @@ class Entry(NamedTuple):
         words = [f"{self.at:%d %H:%M:%S.%f}"[:-3], f"{_SHORT[incident.passage]} {incident.client_id:<12}"]
         if incident.topic:
             encoding = (incident.content_type or "no content type").rpartition("/")[2]
-            words += [incident.topic, _told(self.message()), f"({encoding}, {len(incident.payload)} B)"]
+            words += [incident.topic, _told(self.message), f"({encoding}, {len(incident.payload)} B)"]
         words += [f"{incident.passage} {incident.note}".strip()]
         return " ".join(word for word in words if word)
 
@@ -77,7 +80,7 @@ class Trace:
 
     def record(self, incident: Incident) -> None:
         """Take something down: the ``watch`` of a :class:`~allye_protocol.transport.memory.MemoryBroker`."""
-        self.entries.append(Entry(self._now(), incident))
+        self.entries.append(Entry(self._now(), incident, self._root))
 
     def messages(self, kind: type[M], device_id: str | None = None, passage: Passage = Passage.PUBLISHED) -> list[M]:
         """The messages of one type that passed, in order, repeated ones too.
@@ -90,7 +93,7 @@ class Trace:
 
     def _readable(self, passage: Passage) -> Iterator[Message]:
         for entry in self.entries:
-            if entry.incident.passage is passage and (message := entry.message(self._root)) is not None:
+            if entry.incident.passage is passage and (message := entry.message) is not None:
                 yield message
 
     def tail(self, lines: int = _SHOWN) -> str:
