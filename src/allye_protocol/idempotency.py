@@ -309,8 +309,8 @@ class Ledger:
     def _fail(self, entry: Entry, now: datetime, problem: Problem) -> Entry:
         assert entry.answer is not None  # noqa: S101 - an admitted entry has one
         state = EntryState.RETRY if problem.code.retryable else EntryState.FAILED
-        failed = msgspec.structs.replace(entry, state=state, answer=failure_of(entry.answer, now, problem))
-        self._store.put_entry(_without_payload(failed))
+        failed = _without_payload(msgspec.structs.replace(entry, state=state, answer=failure_of(entry.answer, now, problem)))
+        self._store.put_entry(failed)
         return failed
 
     def _superseded_by(self, entry: Entry, schedule: Schedule, now: datetime) -> tuple[ScheduleId, ...]:
