@@ -1,132 +1,102 @@
-"""The plan and its execution: merging in any order, energy in any split, and judging."""
+"""What became of a slot: energy in any split, switches of the setpoint, and judging."""
 
 from __future__ import annotations
 
 import math
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from allye_protocol.codec import encode
 from allye_protocol.errors import ErrorCode
-from allye_protocol.execution import judge, merge, read_meter, result_of, tolerance_w
-from allye_protocol.messages import ExecutionStatus, Schedule
-from allye_protocol.store import PlannedSlot
-from tests.builders import DEVICE, MICROSECOND, NOON, SLOT, TRACE_ID, schedule, slot
+from allye_protocol.execution import Reading, judge, read_meter, result_of, switched, tolerance_w
+from allye_protocol.messages import ExecutionStatus, Outcome
+from tests.builders import DEVICE, NOON, SLOT, TRACEPARENT, slot
+
+if TYPE_CHECKING:
+    from allye_protocol.store import PlannedSlot
 
 HOLD = timedelta(seconds=60)
 RATED_W = 150_000.0
 END = NOON + SLOT
-EARLIER, LATER = NOON - timedelta(hours=2), NOON - timedelta(minutes=1)
-
-Plan = dict[datetime, PlannedSlot]
 
 
-def put(plan: Plan, new: Schedule, now: datetime) -> None:
-    inside = [plan[at] for at in sorted(plan) if new.start <= at < new.end]
-    plan.update({made.start: made for made in merge(new, inside, now, TRACE_ID)})
-
-
-plans = st.lists(
-    st.tuples(st.integers(0, 6), st.lists(st.integers(-100, 100), min_size=1, max_size=5)), min_size=1, max_size=5
-).map(
-    lambda drawn: [
-        schedule(f"plan-{index}", start=NOON + SLOT * first, rates_kw=rates, generated_at=EARLIER + MICROSECOND * index)
-        for index, (first, rates) in enumerate(drawn)
-    ]
-)
-
-
-@given(plans, st.data())
-def test_whatever_the_order_of_arrival_a_slot_is_that_of_the_newest_schedule(made: list[Schedule], data: st.DataObject) -> None:
-    plan: Plan = {}
-    arrivals = data.draw(st.permutations(made)) + data.draw(st.lists(st.sampled_from(made), max_size=4))
-    for each in arrivals:
-        put(plan, each, LATER)
-    expected = {slot.start: (each.schedule_id, slot.rate_w) for each in made for slot in each.intervals}
-    assert {at: (planned.schedule_id, planned.rate_w) for at, planned in plan.items()} == expected
-
-
-@given(plans, st.integers(0, 12), st.sets(st.integers(0, 12)))
-def test_what_was_reported_or_has_ended_is_never_rewritten(made: list[Schedule], elapsed: int, done: set[int]) -> None:
-    first, *later = made
-    plan: Plan = {}
-    put(plan, first, LATER)
-    now = NOON + SLOT * elapsed
-    for index in done:
-        if (at := NOON + SLOT * index) in plan:
-            plan[at] = msgspec.structs.replace(plan[at], reported=True)
-    kept = {at: planned for at, planned in plan.items() if planned.reported or planned.end <= now}
-    for each in later:
-        put(plan, each, now)
-    assert {at: plan[at] for at in kept} == kept
-
-
-def test_applying_a_schedule_again_changes_nothing() -> None:
-    plan: Plan = {}
-    put(plan, schedule(rates_kw=(1.0, 2.0)), LATER)
-    assert merge(schedule(rates_kw=(1.0, 2.0)), plan.values(), LATER, TRACE_ID) == []
-
-
-def test_slots_that_are_past_already_are_planned_so_that_they_are_reported() -> None:
-    made = merge(schedule(rates_kw=(1.0, 2.0, 3.0)), [], NOON + SLOT, TRACE_ID)
-    assert [each.start for each in made] == [NOON, NOON + SLOT, NOON + 2 * SLOT]
-    assert judge(made[0], RATED_W).problem is not None
-
-
-def test_a_planned_slot_is_what_the_schedule_says() -> None:
-    (made,) = merge(schedule(rates_kw=(-0.57,)), [], LATER, TRACE_ID)
-    assert made == slot(rate_w=-570)
+# A newer setpoint for a running slot.
 
 
 def test_a_running_slot_switches_at_once_and_keeps_its_energy() -> None:
     running = begun(slot(rate_w=60_000), 1000.0)
     now = NOON + timedelta(minutes=10)
-    running = read_meter(running, now, 11_000.0, HOLD)
-    (switched,) = merge(schedule("plan-b", rates_kw=(-30.0,), generated_at=now), [running], now, "f" * 32)
-    assert (switched.schedule_id, switched.rate_w, switched.since, switched.trace_id) == ("plan-b", -30_000, now, "f" * 32)
-    assert switched.planned_wh == pytest.approx(10_000)
-    kept = ("started_at", "seen_at", "meter_start_wh", "meter_wh", "covered_s", "trouble", "end")
-    assert [getattr(switched, name) for name in kept] == [getattr(running, name) for name in kept]
+    running = read_meter(running, now, Reading(11_000.0), HOLD)
+    newer = slot(
+        schedule_id="plan-b", sequence=9, traceparent="b", rate_w=-30_000, soc_min_pct=1.0, soc_max_pct=2.0, ramp_w_per_s=3
+    )
+    made = switched(newer, running, now)
+    assert (made.schedule_id, made.sequence, made.rate_w, made.since, made.traceparent) == ("plan-b", 9, -30_000, now, "b")
+    assert (made.soc_min_pct, made.soc_max_pct, made.ramp_w_per_s) == (1.0, 2.0, 3)
+    assert made.planned_wh == pytest.approx(10_000)
+    kept = ("start", "started_at", "seen_at", "meter_start_wh", "meter_wh", "covered_s", "trouble", "end")
+    assert [getattr(made, name) for name in kept] == [getattr(running, name) for name in kept]
 
 
 @given(st.lists(st.tuples(st.integers(1, 1799), st.integers(-100, 100)), max_size=5), st.integers(-100, 100))
 def test_a_slot_that_was_switched_is_compared_with_the_energy_that_all_setpoints_asked_for(
     switches: list[tuple[int, int]], first: int
 ) -> None:
-    plan: Plan = {NOON: begun(slot(rate_w=first * 1000), 0.0)}
+    running = begun(slot(rate_w=first * 1000), 0.0)
     asked, before, rate = 0.0, 0, first
-    for number, (second, new) in enumerate(sorted(switches)):
+    for second, new in sorted(switches):
         now = NOON + timedelta(seconds=second)
-        put(plan, schedule(f"plan-{number}", rates_kw=(new,), generated_at=NOON + MICROSECOND * number), now)
+        running = switched(slot(rate_w=new * 1000), running, now)
         asked, before, rate = asked + rate * (second - before), second, new
     asked += rate * (1800 - before)
-    assert judge(plan[NOON], RATED_W).scheduled_w == pytest.approx(asked / 1800 * 1000, abs=1e-6)
+    assert judge(running, RATED_W).scheduled_w == pytest.approx(asked / 1800 * 1000, abs=1e-6)
 
 
 @given(st.integers(-7200, 7200), st.integers(0, 1800), st.integers(-100, 100))
 def test_a_switch_after_the_clock_was_set_asks_for_no_energy_that_nobody_could_give(step: int, seen: int, new: int) -> None:
-    running = read_meter(begun(slot(rate_w=50_000), 0.0), NOON + timedelta(seconds=seen), 0.0, HOLD)
-    now = NOON + timedelta(seconds=seen + step)
-    plan = {NOON: running}
-    put(plan, schedule("plan-b", rates_kw=(new,), generated_at=NOON), now)
-    expected = judge(plan[NOON], RATED_W).scheduled_w
+    running = read_meter(begun(slot(rate_w=50_000), 0.0), NOON + timedelta(seconds=seen), Reading(0.0), HOLD)
+    running = switched(slot(rate_w=new * 1000), running, NOON + timedelta(seconds=seen + step))
+    expected = judge(running, RATED_W).scheduled_w
     assert min(50_000, new * 1000) - 1e-6 <= expected <= max(50_000, new * 1000) + 1e-6
 
 
+def test_a_setpoint_that_waits_counts_from_when_it_begins() -> None:
+    """A schedule with a jitter switches a running slot: until its share of it has passed, the default control applies."""
+    running = begun(slot(rate_w=60_000), 0.0)
+    since = NOON + timedelta(minutes=20)
+    made = switched(slot(rate_w=30_000, since=since), running, NOON + timedelta(minutes=10))
+    assert [made.setpoint_w(NOON + timedelta(minutes=minute)) for minute in (10, 19, 20, 29)] == [None, None, 30_000, 30_000]
+    assert judge(made, RATED_W).scheduled_w == pytest.approx((60_000 * 10 + 30_000 * 10) / 30)
+
+
+def test_a_slot_without_a_setpoint_asks_for_nothing() -> None:
+    judged = judge(readings(slot(rate_w=None), *every_minute(0)), RATED_W)
+    assert (judged.status, judged.scheduled_w) == (ExecutionStatus.SUCCEED, 0.0)
+    moved = judge(readings(slot(rate_w=None), *every_minute(10_000)), RATED_W)
+    assert (moved.status, moved.scheduled_w) == (ExecutionStatus.FAIL, 0.0)
+
+
+def test_a_slot_that_a_cancel_lies_in_asks_for_the_energy_before_it() -> None:
+    cut = slot(rate_w=90_000, until=NOON + timedelta(minutes=10))
+    assert [cut.setpoint_w(NOON + timedelta(minutes=minute)) for minute in (0, 9, 10, 29)] == [90_000, 90_000, None, None]
+    judged = judge(readings(cut, *[(s, min(wh, 5e6 + 15_000)) for s, wh in every_minute(90_000)]), RATED_W)
+    assert judged.scheduled_w == pytest.approx(30_000)
+    assert judged.status is ExecutionStatus.SUCCEED
+
+
 def begun(planned: PlannedSlot, meter_wh: float) -> PlannedSlot:
-    return read_meter(planned, planned.start, meter_wh, HOLD)
+    return read_meter(planned, planned.start, Reading(meter_wh), HOLD)
 
 
 def readings(planned: PlannedSlot, *taken: tuple[float, float]) -> PlannedSlot:
     """The slot after readings at so many seconds from its start."""
     for second, meter_wh in taken:
-        planned = read_meter(planned, planned.start + timedelta(seconds=second), meter_wh, HOLD)
+        planned = read_meter(planned, planned.start + timedelta(seconds=second), Reading(meter_wh), HOLD)
     return planned
 
 
@@ -236,14 +206,14 @@ def test_a_slot_that_nobody_executed_was_missed() -> None:
 
 
 def test_a_battery_that_could_not_be_read_in_a_slot_is_why_it_was_missed() -> None:
-    judged = judge(read_meter(slot(), NOON, None, HOLD, ErrorCode.DRIVER_TIMEOUT), RATED_W)
+    judged = judge(read_meter(slot(), NOON, Reading(None, ErrorCode.DRIVER_TIMEOUT), HOLD), RATED_W)
     assert judged.problem is not None
     assert judged.problem.code is ErrorCode.DRIVER_TIMEOUT
 
 
 def test_what_kept_the_battery_from_its_setpoint_is_why_it_failed() -> None:
     limited = readings(slot(), *every_minute(50_000, last=15))
-    limited = read_meter(limited, NOON + timedelta(minutes=16), 5e6, HOLD, ErrorCode.EXEC_LIMITED_SOC)
+    limited = read_meter(limited, NOON + timedelta(minutes=16), Reading(5e6, ErrorCode.EXEC_LIMITED_SOC), HOLD)
     judged = judge(readings(limited, *every_minute(50_000, first=17)), RATED_W)
     assert judged.problem is not None
     assert judged.problem.code is ErrorCode.EXEC_LIMITED_SOC
@@ -260,9 +230,9 @@ def test_counters_that_were_reset_are_not_believed(after_wh: float) -> None:
 
 @pytest.mark.parametrize("meter_wh", [math.nan, math.inf, -math.inf, None])
 def test_what_is_no_number_is_no_reading(meter_wh: float | None) -> None:
-    assert read_meter(slot(), NOON, meter_wh, HOLD) == slot()
+    assert read_meter(slot(), NOON, Reading(meter_wh), HOLD) == slot()
     running = begun(slot(), 1.0)
-    assert read_meter(running, NOON + timedelta(minutes=1), meter_wh, HOLD) == running
+    assert read_meter(running, NOON + timedelta(minutes=1), Reading(meter_wh), HOLD) == running
 
 
 @given(
@@ -276,18 +246,85 @@ def test_whatever_the_counters_say_the_result_can_be_sent(first: float, last: fl
     planned = readings(slot(rate_w=rate_w), (0, first), (1800, last))
     result = result_of(planned, judge(planned, rated_w), DEVICE, END)
     encode(result)
-    assert (result.interval.start, result.interval.end, result.timestamp) == (NOON, END, END)
+    assert (result.slot_start, result.slot_end, result.timestamp) == (NOON, END, END)
+
+
+@given(*[st.none() | st.floats() for _ in range(4)])
+@example(math.inf, -math.inf, 100.2, -0.1)
+def test_whatever_else_is_read_the_result_can_be_sent(
+    charged: float | None, charged_later: float | None, soc: float | None, soc_later: float | None
+) -> None:
+    planned = read_meter(slot(rate_w=0), NOON, Reading(0.0, charged_wh=charged, soc_pct=soc), HOLD)
+    planned = read_meter(planned, END, Reading(0.0, charged_wh=charged_later, soc_pct=soc_later), HOLD)
+    encode(result_of(planned, judge(planned, RATED_W), DEVICE, END))
+
+
+@pytest.mark.parametrize(("read", "expected"), [(100.2, 100.0), (-0.1, 0.0), (math.nan, None), (None, None), (55.5, 55.5)])
+def test_a_state_of_charge_is_reported_as_far_as_it_makes_sense(read: float | None, expected: float | None) -> None:
+    planned = read_meter(slot(), NOON, Reading(0.0, soc_pct=read), HOLD)
+    result = result_of(planned, judge(planned, RATED_W), DEVICE, END)
+    assert (result.soc_start_pct, result.soc_end_pct) == (expected, expected)
+
+
+def test_a_state_of_charge_that_is_not_read_at_the_end_is_the_last_one_read() -> None:
+    planned = read_meter(slot(), NOON, Reading(0.0, soc_pct=40.0), HOLD)
+    planned = read_meter(planned, NOON + timedelta(minutes=10), Reading(0.0, soc_pct=45.0), HOLD)
+    planned = read_meter(planned, END, Reading(0.0), HOLD)
+    result = result_of(planned, judge(planned, RATED_W), DEVICE, END)
+    assert (result.soc_start_pct, result.soc_end_pct) == (40.0, 45.0)
 
 
 def test_a_result_carries_its_schedule_and_the_power_to_the_watt() -> None:
     planned = readings(slot(rate_w=100_000), (0, 0.0), *every_minute(0, first=1, last=29, start_wh=0.0), (1800, 49_999.8))
     result: Any = result_of(planned, judge(planned, RATED_W), DEVICE, END)
-    assert (result.schedule_id, result.device_id, result.trace_id) == ("plan-a", DEVICE, TRACE_ID)
-    assert (result.actual_rate_kw, result.status, result.error_reason) == (100.0, ExecutionStatus.SUCCEED, None)
+    assert (result.schedule_id, result.device_id, result.traceparent) == ("plan-a", DEVICE, TRACEPARENT)
+    assert (result.actual_w, result.scheduled_w, result.status, result.error) == (
+        100_000,
+        100_000,
+        ExecutionStatus.SUCCEED,
+        None,
+    )
+    assert (result.outcome, result.coverage_pct, result.limiting) == (Outcome.FULL, 100.0, ())
+    assert (result.energy_charged_wh, result.energy_discharged_wh) == (None, None)
 
 
-def test_a_failed_result_begins_with_its_code() -> None:
-    result = result_of(slot(), judge(slot(), RATED_W), DEVICE, END)
-    assert result.error_reason is not None
-    assert result.error_reason.startswith("exec.missed: ")
-    assert len(result.error_reason) <= 256
+def test_energy_is_reported_apart_where_the_battery_counts_it_apart() -> None:
+    planned = read_meter(slot(), NOON, Reading(1000.0, charged_wh=5000.0), HOLD)
+    planned = read_meter(planned, END, Reading(1400.0, charged_wh=5700.0), HOLD)
+    result = result_of(planned, judge(planned, RATED_W), DEVICE, END)
+    assert (result.energy_charged_wh, result.energy_discharged_wh) == (700.0, 300.0)
+
+
+@pytest.mark.parametrize("later", [None, math.nan, 4999.0, 1e13, 5300.0])
+def test_counters_that_do_not_add_up_are_not_reported(later: float | None) -> None:
+    planned = read_meter(slot(), NOON, Reading(1000.0, charged_wh=5000.0), HOLD)
+    planned = read_meter(planned, END, Reading(1400.0, charged_wh=later), HOLD)
+    result = result_of(planned, judge(planned, RATED_W), DEVICE, END)
+    assert (result.energy_charged_wh, result.energy_discharged_wh) == (None, None)
+
+
+def test_a_failed_result_has_its_code_and_what_kept_the_battery_from_its_setpoint() -> None:
+    limited = read_meter(begun(slot(), 0.0), END, Reading(20_000.0, ErrorCode.EXEC_LIMITED_SOC), timedelta(hours=1))
+    result = result_of(limited, judge(limited, RATED_W), DEVICE, END)
+    assert result.error is not None
+    assert (result.error.code, result.limiting) == (ErrorCode.EXEC_LIMITED_SOC, (ErrorCode.EXEC_LIMITED_SOC,))
+    assert (result.outcome, result.actual_w, result.scheduled_w) == (Outcome.LIMITED, 40_000, 100_000)
+
+
+@pytest.mark.parametrize("trouble", [None, ErrorCode.DRIVER_TIMEOUT])
+def test_a_slot_that_was_never_begun_was_not_executed(trouble: ErrorCode | None) -> None:
+    missed = read_meter(slot(), NOON, Reading(None, trouble), HOLD)
+    result = result_of(missed, judge(missed, RATED_W), DEVICE, END)
+    assert result.error is not None
+    assert (result.status, result.outcome) == (ExecutionStatus.FAIL, Outcome.NOT_EXECUTED)
+    assert result.error.code == (trouble or ErrorCode.EXEC_MISSED)
+
+
+@pytest.mark.parametrize("minutes", [5, 15, 60])
+def test_a_slot_of_another_length_is_judged_over_its_own(minutes: int) -> None:
+    end = NOON + timedelta(minutes=minutes)
+    planned = readings(slot(end=end), *every_minute(100_000, last=minutes))
+    judged = judge(planned, RATED_W)
+    assert (judged.status, judged.coverage) == (ExecutionStatus.SUCCEED, 1.0)
+    assert judged.actual_w == pytest.approx(100_000)
+    assert result_of(planned, judged, DEVICE, end).slot_end == end
