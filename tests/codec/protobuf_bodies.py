@@ -357,6 +357,7 @@ MALFORMED: dict[str, Bad] = {
     "a number of eleven bytes": _cancel(_MALFORMED, "", more=tag(50, 0) + b"\x80" * 10 + b"\x01"),
     "a number of 65 bits": _cancel(_MALFORMED, "", more=tag(50, 0) + b"\xff" * 9 + b"\x02"),
     "a tag of 33 bits": _cancel(_MALFORMED, "", more=varint(2**32) + b"\x01"),
+    "a tag of seven bytes": _cancel(_MALFORMED, "", version=b"\x88\x80\x80\x80\x80\x80\x00\x02"),
     "a group that does not end": _cancel(_MALFORMED, "", more=tag(50, 3)),
     "a group that did not begin": _cancel(_MALFORMED, "", more=tag(50, 4)),
     "a group that ends as another": _cancel(_MALFORMED, "", more=tag(50, 3) + tag(51, 4)),
@@ -441,7 +442,7 @@ BAD: dict[str, Bad] = {
     "slots without setpoint in disorder": _schedule(_INVALID, "/rates_w", no_setpoint_slots=packed(9, 2, 1)),
     "a slot without setpoint twice": _schedule(_INVALID, "/rates_w", no_setpoint_slots=packed(9, 2, 2)),
     "a slot without setpoint that has one": _schedule(_INVALID, "/rates_w/3", no_setpoint_slots=packed(9, 3)),
-    "a slot without setpoint, and no slots": _schedule(_INVALID, "/rates_w", rates_w=b""),
+    "a slot without setpoint, and no slots": _schedule(ErrorCode.TIME_EMPTY, "/rates_w", rates_w=b""),
     # instants
     "an instant of 2200": _cancel(_INVALID, "/effective_from", effective_from=number(6, 7_258_118_400_000_000)),
     "an instant before 1970": _cancel(_INVALID, "/effective_from", effective_from=number(6, -1)),

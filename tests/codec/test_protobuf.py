@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allye_protocol.codec import ENCODINGS, content_types_of, decode, encode, problems
+from allye_protocol.codec import ENCODINGS, PROTOBUF, content_types_of, decode, encode, problems
 from allye_protocol.codec.protobuf import ProtobufEncoding, coder, is_installed
 from allye_protocol.codec.protobuf.members import body_of
 from allye_protocol.codec.protobuf.runtime import runtime
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from allye_protocol.messages import Message, Written
 
-PROTOBUF = ProtobufEncoding().content_type
 KINDS_IN_PROTOBUF = list(PARTS)
 MINIMAL = {
     Kind.SCHEDULE: {"version", "schedule_id", "device_id", "sequence", "generated_at", "start", "rates_w"},
@@ -158,6 +157,12 @@ def test_every_problem_is_listed() -> None:
     ]
 
 
+def test_the_list_of_problems_is_bounded() -> None:
+    payload = body(Kind.SCHEDULE, metadata=text(19, text(1, "a") * 2) * 5000, rates_w=text(8, b"\x02" * 2016))
+    everywhere = text(9, bytes(index for index in range(128)))
+    assert len(problems(payload + everywhere, Kind.SCHEDULE, PROTOBUF)) < 100
+
+
 def test_an_unknown_version_says_which_are_known() -> None:
     with pytest.raises(DecodeError) as caught:
         decode(body(Kind.CANCEL, version=number(1, 9)), Kind.CANCEL, PROTOBUF)
@@ -202,7 +207,7 @@ UNWRITABLE: dict[str, tuple[Kind, dict[str, Any], ErrorCode, str]] = {
     ),
     "a start off the grid of UTC": (
         Kind.SCHEDULE,
-        {"start": datetime(2018, 7, 1, tzinfo=timezone(timedelta(minutes=5))), "resolution_s": 3600},
+        {"start": datetime(2018, 7, 1, tzinfo=timezone(timedelta(minutes=5))), "soc_min_pct": None, "soc_max_pct": None},
         ErrorCode.TIME_NOT_ALIGNED,
         "/start",
     ),
@@ -226,13 +231,22 @@ def test_what_no_peer_would_read_is_not_written(kind: Kind, changes: dict[str, A
     assert (caught.value.code, caught.value.path) == (code, path)
 
 
-@pytest.mark.parametrize("member", ["value", "limit"])
-def test_a_figure_of_an_error_that_is_not_finite_is_not_written(member: str) -> None:
+NESTED: dict[str, tuple[dict[str, Any], ErrorCode, str]] = {
+    "a value that is infinite": ({"value": float("inf")}, ErrorCode.MESSAGE_NON_FINITE_NUMBER, "/error/value"),
+    "a limit that is NaN": ({"limit": float("nan")}, ErrorCode.MESSAGE_NON_FINITE_NUMBER, "/error/limit"),
+    "a slot below 0": ({"slot": -1}, ErrorCode.MESSAGE_INVALID, "/error/slot"),
+    "a message that is too long": ({"message": "a" * 513}, ErrorCode.MESSAGE_INVALID, "/error/message"),
+    "a code that is none": ({"code": "limit"}, ErrorCode.MESSAGE_INVALID, "/error/code"),
+}
+
+
+@pytest.mark.parametrize(("changes", "code", "path"), [pytest.param(*case, id=name) for name, case in NESTED.items()])
+def test_nor_is_an_error_that_nobody_would_read(changes: dict[str, Any], code: ErrorCode, path: str) -> None:
     ack = MEANT[Kind.ACK]
-    broken = msgspec.structs.replace(ack, error=msgspec.structs.replace(ack.error, **{member: float("inf")}))  # type: ignore[union-attr]
+    broken = msgspec.structs.replace(ack, error=msgspec.structs.replace(ack.error, **changes))  # type: ignore[union-attr]
     with pytest.raises(EncodeError) as caught:
         encode(broken, PROTOBUF)
-    assert (caught.value.code, caught.value.path) == (ErrorCode.MESSAGE_NON_FINITE_NUMBER, f"/error/{member}")
+    assert (caught.value.code, caught.value.path) == (code, path)
 
 
 # the same as JSON: one change of a valid message, translated
@@ -339,7 +353,7 @@ def test_what_this_library_writes_takes_the_fast_road(message: Message) -> None:
 
 @pytest.mark.parametrize("bad", [pytest.param(bad, id=name) for name, bad in BAD.items()])
 def test_the_fast_road_clears_nothing_that_is_bad(bad: Bad) -> None:
-    assert coder._cleared(bad.payload, KINDS[bad.kind, 2]) is None
+    assert coder._cleared(bad.payload, KINDS[bad.kind, 2].struct) is None
 
 
 @st.composite
@@ -383,7 +397,7 @@ def test_any_bytes_give_a_message_or_one_typed_error(case: tuple[bytes, Kind]) -
 
 
 def test_it_is_an_encoding_of_version_2_alone() -> None:
-    assert PROTOBUF == "application/protobuf"
+    assert ProtobufEncoding().content_type == PROTOBUF == "application/protobuf"
     assert PROTOBUF in ENCODINGS
     assert PROTOBUF in content_types_of(2)
     assert PROTOBUF not in content_types_of(1)

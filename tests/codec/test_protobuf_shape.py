@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from hypothesis import given
 
-from allye_protocol.codec import encode
+from allye_protocol.codec import PROTOBUF, encode
 from allye_protocol.codec.protobuf.shape import ENUMS, NO_SETPOINT, NOBODYS, SHAPES, Field, Scalar, word_of
 from allye_protocol.codec.protobuf.tree import wire_type_of
 from allye_protocol.messages.registry import KINDS
@@ -121,7 +121,7 @@ def test_numbers_that_would_begin_like_messagepack_are_nobodys() -> None:
 
 @given(v2_messages)
 def test_a_payload_begins_with_the_version(message: Message) -> None:
-    assert encode(message, "application/protobuf")[:2] == b"\x08\x02"
+    assert encode(message, PROTOBUF)[:2] == b"\x08\x02"
 
 
 def test_every_enumeration_is_numbered_from_1() -> None:

@@ -11,6 +11,9 @@ from allye_protocol.messages.registry import Kind
 from tests.codec import protobuf_bodies as made
 from tests.codec.protobuf_bodies import BAD, MALFORMED, PARTS, body
 
+INSIDE = ("an error that ends too early", "rates that end too early")
+"""What is malformed only to who knows that there is a message or a list inside."""
+
 
 @given(st.integers(0, 2**64 - 1), st.binary(max_size=3))
 def test_a_number_is_read_back(value: int, behind: bytes) -> None:
@@ -31,6 +34,15 @@ def test_fields_come_as_they_were_written() -> None:
 def test_an_error_says_at_which_byte_of_the_payload() -> None:
     with pytest.raises(WireError, match="byte 107"):
         list(occurrences(made.text(2, "abc") + made.tag(9, 0) + b"\x80", base=100))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name, bad in MALFORMED.items() if not bad.path and name not in ("a tag of seven bytes", *INSIDE)],
+)
+def test_what_is_no_field_is_found_without_the_runtime(name: str) -> None:
+    with pytest.raises(WireError):
+        list(occurrences(MALFORMED[name].payload))
 
 
 @pytest.mark.parametrize("kind", PARTS)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
-from allye_protocol.codec import decode, encode
+from allye_protocol.codec import PROTOBUF, decode, encode
 from allye_protocol.codec.protobuf.runtime import FILE_NAME, file_descriptor
 from allye_protocol.messages.registry import KINDS, Kind
 from allye_protocol.schema import proto
@@ -17,8 +17,6 @@ from tests.codec.protobuf_bodies import MEANT
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-PROTOBUF = "application/protobuf"
 
 TEXTS: dict[Kind, str] = {
     Kind.SCHEDULE: """\

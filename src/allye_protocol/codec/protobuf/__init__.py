@@ -11,6 +11,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from allye_protocol.codec.base import PROTOBUF
 from allye_protocol.messages.v2 import VERSION
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class ProtobufEncoding:
     @property
     def content_type(self) -> str:
         """``application/protobuf``."""
-        return "application/protobuf"
+        return PROTOBUF
 
     @property
     def versions(self) -> tuple[int, ...]:

@@ -6,7 +6,6 @@ they are found.
 
 from __future__ import annotations
 
-import math
 import struct
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -99,7 +98,7 @@ def _label(came: Occurrence, path: str, problems: list[Problem]) -> tuple[str, A
     for part in occurrences(data, came.offset):
         if part.number not in (1, 2):
             continue
-        if part.number in texts:
+        if part.number in texts and len(problems) < LISTED:
             problems.append(_duplicate(path))
         texts[part.number] = _text(_bytes(part, path), part.offset, path)
     return texts.get(1, ""), texts.get(2, "")
@@ -113,10 +112,7 @@ def _value(came: Occurrence, field: Field, path: str, problems: list[Problem]) -
     if field.type is Scalar.STRING:
         return _text(came.value, came.offset, path)
     if field.type is Scalar.DOUBLE:
-        (value,) = struct.unpack("<d", came.value)
-        if not math.isfinite(value):
-            problems.append(_non_finite(path))
-        return value
+        return struct.unpack("<d", came.value)[0]
     return _message(came.value, SHAPES[field.type], path, came.offset, problems)  # type: ignore[index]
 
 
@@ -178,7 +174,3 @@ def _without_setpoint(rates: list[Any], slots: list[int]) -> Iterator[Problem]:
 def _duplicate(path: str) -> Problem:
     message = "the key comes more than once in its object; which value is meant cannot be known"
     return Problem(code=ErrorCode.MESSAGE_DUPLICATE_KEY, message=message, path=path)
-
-
-def _non_finite(path: str) -> Problem:
-    return Problem(code=ErrorCode.MESSAGE_NON_FINITE_NUMBER, message="not a finite number", path=path)
