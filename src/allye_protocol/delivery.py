@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 import msgspec
 
-from allye_protocol.codec import DEFAULT_CONTENT_TYPE
+from allye_protocol.codec import MSGPACK
 from allye_protocol.convert import decode
 from allye_protocol.errors import DecodeError, ErrorCode, StoreError
 from allye_protocol.messages import AckStatus, Cancel, Kind, Schedule
@@ -42,7 +42,7 @@ __all__ = [
     "moved",
 ]
 
-STORED_CONTENT_TYPE: Final = DEFAULT_CONTENT_TYPE
+STORED_CONTENT_TYPE: Final = MSGPACK
 """The encoding of :attr:`Delivery.payload`, which is of the newest version."""
 
 

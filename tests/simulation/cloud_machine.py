@@ -16,7 +16,7 @@ import msgspec
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from allye_protocol.codec import DEFAULT_CONTENT_TYPE, ENCODINGS, encode
+from allye_protocol.codec import DEFAULT_CONTENT_TYPE, ENCODINGS, JSON, MSGPACK, PROTOBUF, encode
 from allye_protocol.convert import decode, downgrade
 from allye_protocol.delivery import OPEN, TRANSITIONS, Delivery, State
 from allye_protocol.digest import digest
@@ -189,7 +189,7 @@ class CloudMachine(RuleBasedStateMachine):
         delivery, frame = self.copies[number % len(self.copies)]
         if delivery.kind is Kind.SCHEDULE or by_hash:
             reference = sha256(frame.payload).hexdigest() if by_hash else delivery.delivery_id
-            members = {"error": ErrorDetail(code=code)} if status is AckStatus.FAILED else {}
+            members: dict[str, Any] = {"error": ErrorDetail(code=code)} if status is AckStatus.FAILED else {}
             said = ack(reference, status, device_id=DeviceId(delivery.device_id), digest=delivery.digest, **members)
             self._acknowledge(said, old=old)
         else:
@@ -238,7 +238,7 @@ class CloudMachine(RuleBasedStateMachine):
             return BASELINE
         versions = {1, 2} & set(hello.versions)
         possible = list(ENCODINGS) if versions and max(versions) == 2 else [DEFAULT_CONTENT_TYPE]
-        preferred = sorted(possible, key=lambda name: ("msgpack" not in name, "protobuf" not in name))
+        preferred = sorted(possible, key=(MSGPACK, PROTOBUF, JSON).index)
         for content_type in preferred:
             if versions and content_type in hello.content_types:
                 return Agreement(version=max(versions), content_type=content_type)

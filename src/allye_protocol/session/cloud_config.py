@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from allye_protocol import topics
+from allye_protocol.codec import JSON, MSGPACK, PROTOBUF
 from allye_protocol.codec.tolerant import Tolerance
 from allye_protocol.delivery import RetryPolicy
 from allye_protocol.messages import VERSIONS
@@ -15,7 +16,7 @@ from allye_protocol.negotiation import Offer
 
 __all__ = ["OFFER", "CloudConfig"]
 
-OFFER: Final = Offer(versions=VERSIONS, content_types=("application/vnd.msgpack", "application/protobuf", "application/json"))
+OFFER: Final = Offer(versions=VERSIONS, content_types=(MSGPACK, PROTOBUF, JSON))
 """What the cloud speaks unless it is told otherwise: every version of the library, the smallest and fastest encoding first.
 
 JSON comes last: every device has it, so one that names another beside it has a reason to. An encoding that is not installed is
