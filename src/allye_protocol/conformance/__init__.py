@@ -4,6 +4,8 @@
     the data files and what one of their entries is.
 ``library``
     this library, asked in the terms of the line protocol.
+``device``
+    a device of this library in a sequence of deliveries.
 ``program``
     any other implementation: a process that is asked over its standard input and answers on its standard output.
 ``judging``

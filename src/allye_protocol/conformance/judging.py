@@ -22,6 +22,7 @@ import msgspec
 from allye_protocol import codec
 from allye_protocol.conformance.vectors import ENCODE
 from allye_protocol.errors import DecodeError
+from allye_protocol.messages import Clock, ErrorDetail
 from allye_protocol.messages.registry import BY_TYPE, KINDS
 
 if TYPE_CHECKING:
@@ -36,20 +37,12 @@ _SHOWN_CHARS: Final = 400
 def _defaults() -> dict[str, Any]:
     """What the absence of a member stands for, by its name; absent here where it stands for nothing."""
     made: dict[str, Any] = {}
-    structs = [spec.struct for spec in KINDS.values()]
-    structs += [type_ for type_ in vars(_v2()).values() if isinstance(type_, type) and issubclass(type_, msgspec.Struct)]
-    for struct in structs:
+    for struct in (*(spec.struct for spec in KINDS.values()), ErrorDetail, Clock):
         for field in msgspec.structs.fields(struct):
             value = field.default_factory() if callable(field.default_factory) else field.default
             if not field.required and value is not None:
                 made[field.encode_name] = msgspec.to_builtins(value)
     return made
-
-
-def _v2() -> Any:
-    from allye_protocol.messages import v2  # noqa: PLC0415 - a name that is only looked through
-
-    return v2
 
 
 _DEFAULTS: Final = _defaults()

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from allye_protocol import __version__, codec, convert, topics
+from allye_protocol.conformance.device import played
 from allye_protocol.conformance.judging import canonical
-from allye_protocol.conformance.report import Claims
+from allye_protocol.conformance.report import Claims, FaultError
 from allye_protocol.digest import digest
 from allye_protocol.errors import AllyeError, PeerTooNew, PeerTooOld
 from allye_protocol.messages import Hello, Kind, Schedule
@@ -35,6 +36,7 @@ class Library:
         """Answer one question.
 
         :returns: an object with ``ok`` or ``error``; ``unsupported`` for a question that is none.
+        :raises FaultError: a bug.
         """
         if op == "describe":
             return {"ok": msgspec.to_builtins(self.describe())}
@@ -45,6 +47,8 @@ class Library:
             return {"ok": answer(parameters)}
         except AllyeError as error:
             return {"error": _refusal(error)}
+        except Exception as error:  # a bug of this library costs the vector that found it, not the run
+            raise FaultError(f"{type(error).__name__}: {error}") from error
 
 
 def _refusal(error: AllyeError) -> dict[str, Any]:
@@ -108,6 +112,10 @@ def _negotiate(asked: dict[str, Any]) -> dict[str, Any]:
     return {"version": agreement.version, "content_type": agreement.content_type}
 
 
+def _admission(asked: dict[str, Any]) -> dict[str, Any]:
+    return {"answers": played(asked["device"], asked["steps"])}
+
+
 _ANSWERS: Final[dict[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
     "decode": _decode,
     "encode": _encode,
@@ -118,4 +126,5 @@ _ANSWERS: Final[dict[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
     "topic.match": _match,
     "topic.filters": _filters,
     "negotiate": _negotiate,
+    "admission": _admission,
 }

@@ -15,7 +15,7 @@ import queue
 import signal
 import subprocess
 import threading
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 import msgspec
 
@@ -37,7 +37,7 @@ _GRACE_S: Final = 2.0
 class Program:
     """An implementation behind the line protocol. Use it as a context manager, so that it is ended.
 
-    :param command: the program and its arguments; no shell is involved. Its standard error output goes where this process's goes.
+    :param command: the program and its arguments; no shell is involved. Its standard error output is this process's own.
     :param timeout_s: how long an answer may take, s.
     """
 
@@ -50,7 +50,7 @@ class Program:
         self._asked = 0
         self._faults = 0
 
-    def __enter__(self) -> Program:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -1,7 +1,7 @@
 """The data files: one JSON document a section, each entry one question with the one right answer.
 
-1. An entry has ``name``, ``why`` and either ``expect`` or ``error``. What else it has are the parameters of its question, but for
-   ``version`` and ``needs``, which say who can be asked it.
+1. An entry has ``name``, ``why`` and either ``expect`` or ``error``. What else it has are the parameters of its question, but
+   for ``version`` and ``needs``, which say who can be asked it.
 2. A payload is given as ``payload`` where it is text, and as ``payload_base64`` where it is not. Whoever is asked always gets
    ``payload_base64``, so that no JSON library in between can mend or break what is tested.
 3. Names are unique in their section, and a file with a member that is not known is refused: a misspelled ``error`` must not
@@ -40,6 +40,8 @@ OPS: Final[dict[str, frozenset[str]]] = {
     "admission": frozenset({"device", "steps"}),
 }
 """What can be asked, with the parameters of each question. ``encode`` is asked with what ``decode`` should have answered."""
+STEPS: Final = frozenset({"at", "channel", "to", "content_type", "clock_trusted", "battery", "restart", "setpoint"}) | _PAYLOADS
+"""What a step of ``admission`` may say."""
 
 
 class Vector(msgspec.Struct, frozen=True, kw_only=True):
@@ -98,7 +100,7 @@ class _File(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 def shipped() -> Path:
-    """The folder of the vectors that belong to this version of the library: beside it in a wheel, in a checkout with the tests."""
+    """The folder of the vectors of this version of the library: in a wheel beside it, in a checkout with the tests."""
     beside = Path(str(files("allye_protocol"))) / "vectors"
     return beside if beside.is_dir() else Path(__file__).parents[3] / "tests" / "vectors"
 
@@ -152,7 +154,7 @@ def _vector(section: str, op: str, entry: dict[str, Any]) -> Vector:
         name=name,
         why=why,
         op=op,
-        parameters=entry | _payload(name, entry),
+        parameters=_asked(name, entry),
         expect=expect,
         error=error,
         versions=needs.versions or ((version,) if version else ()),
@@ -160,7 +162,18 @@ def _vector(section: str, op: str, entry: dict[str, Any]) -> Vector:
     )
 
 
-def _payload(name: str, entry: dict[str, Any]) -> dict[str, str]:
+def _asked(name: str, entry: dict[str, Any]) -> dict[str, Any]:
+    """The parameters as they are sent."""
+    sent = _payload(name, entry)
+    if "steps" in entry:
+        unknown = {member for step in entry["steps"] for member in step} - STEPS
+        if unknown:
+            raise ValueError(f"{name}: a step has no {', '.join(sorted(unknown))}")
+        sent["steps"] = [_payload(name, step) | step for step in entry.pop("steps")]
+    return entry | sent
+
+
+def _payload(name: str, entry: dict[str, Any]) -> dict[str, Any]:
     """The payload as it is sent, if there is one; what it is given as is taken out of ``entry``."""
     given = _PAYLOADS & set(entry)
     if len(given) > 1:

@@ -122,12 +122,14 @@ def entries() -> list[Entry]:
     add("three slots, in MessagePack", same, 2, msgpack.message(two), plain, msgpack.CONTENT_TYPE)
     add("three slots, in Protobuf", same, 2, protobuf.message("schedule", two), plain, protobuf.CONTENT_TYPE)
     wrong = compact(edited(two, ("/start", "2018-07-01T00:10:00Z")))
-    found.append({
-        "name": "no schedule",
-        "why": "What is no valid schedule has no digest",
-        "version": 2,
-        "content_type": JSON,
-        **payload(wrong),
-        "error": refusal("time.not_aligned", "/start"),
-    })  # fmt: skip
+    found.append(
+        {
+            "name": "no schedule",
+            "why": "What is no valid schedule has no digest",
+            "version": 2,
+            "content_type": JSON,
+            **payload(wrong),
+            "error": refusal("time.not_aligned", "/start"),
+        }
+    )
     return found

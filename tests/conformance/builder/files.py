@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.conformance.builder import (
+    admissions,
     agreements,
     conversions,
     digests,
@@ -40,6 +41,7 @@ SECTIONS: tuple[tuple[str, str, str, Callable[[], list[Entry]]], ...] = (
     ("digests", "digest", "What a schedule means, hashed.", digests.entries),
     ("negotiation", "negotiate", "What two sides speak with each other.", agreements.entries),
     ("conversions", "convert", "One version's messages as another's.", conversions.entries),
+    ("admission", "admission", "What a device answers to a sequence of deliveries.", admissions.entries),
 )
 """File, op, what it covers, and who writes it; in the order of a report."""
 

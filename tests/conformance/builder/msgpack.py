@@ -125,8 +125,14 @@ def _forms(out: Decoding) -> None:
     sequence = SCHEDULE["sequence"]
     for name, data in (
         ("a sequence as an int64", _with("sequence", b"\xd3" + struct.pack(">q", sequence))),
-        ("setpoints as int64", _with("rates_w", b"\x94" + b"".join(
-            pack(rate) if rate is None else b"\xd3" + struct.pack(">q", rate) for rate in SCHEDULE["rates_w"]))),
+        (
+            "setpoints as int64",
+            _with(
+                "rates_w",
+                b"\x94"
+                + b"".join(pack(rate) if rate is None else b"\xd3" + struct.pack(">q", rate) for rate in SCHEDULE["rates_w"]),
+            ),
+        ),
         ("a version in eight bytes", _with("version", b"\xcf" + struct.pack(">Q", 2))),
         ("an array of 32 bits of length", _with("rates_w", b"\xdd\x00\x00\x00\x04" + pack(SCHEDULE["rates_w"])[1:])),
         ("a string of 32 bits of length", _with("device_id", b"\xdb" + struct.pack(">I", 11) + b"max300-0001")),
@@ -134,7 +140,7 @@ def _forms(out: Decoding) -> None:
         ("a map of 32 bits of length", b"\xdf\x00\x00\x00\x07" + pack(SCHEDULE)[1:]),
         ("a timestamp of eight bytes", _with("start", b"\xd7\xff" + struct.pack(">Q", 1_530_403_200))),
         ("a timestamp of twelve bytes", _with("start", b"\xc7\x0c\xff" + struct.pack(">Iq", 0, 1_530_403_200))),
-    ):  # fmt: skip
+    ):
         out.good(name, why, S, data, SCHEDULE)
     rfc = "Times are timestamps, and are read as RFC 3339 text too"
     out.good("a time as text", rfc, S, _with("start", text("2018-07-01T00:00:00Z")), SCHEDULE)
@@ -165,13 +171,25 @@ def _malformed(out: Decoding) -> None:
         ("the same message twice", "Trailing bytes are an error in every encoding", whole + whole),
         ("a null behind", "Trailing bytes are an error in every encoding", whole + b"\xc0"),
         ("the byte that is never used", "0xc1 begins nothing", _with("device_id", b"\xc1")),
-        ("a map of four billion members", "A count that the body cannot hold is refused before anything is made for it", b"\xdf\xff\xff\xff\xff"),
-        ("an array of four billion elements", "A count that the body cannot hold is refused before anything is made for it", _with("rates_w", b"\xdd\xff\xff\xff\xff")),
+        (
+            "a map of four billion members",
+            "A count that the body cannot hold is refused before anything is made for it",
+            b"\xdf\xff\xff\xff\xff",
+        ),
+        (
+            "an array of four billion elements",
+            "A count that the body cannot hold is refused before anything is made for it",
+            _with("rates_w", b"\xdd\xff\xff\xff\xff"),
+        ),
         ("a string longer than the body", "Lengths are looked at first", _with("device_id", b"\xdb\xff\xff\xff\xff")),
         ("bytes longer than the body", "Lengths are looked at first", _with("device_id", b"\xc6\xff\xff\xff\xff")),
         ("a member too few", "The map says seven", b"\x88" + whole[1:]),
         ("a string that is not UTF-8", "Replacing it would change an id", _with("device_id", b"\xa6max\xff00")),
-        ("an overlong encoding", "RFC 3629 section 3: / must not be hidden in two bytes", _with("device_id", b"\xa5max\xc0\xaf")),
+        (
+            "an overlong encoding",
+            "RFC 3629 section 3: / must not be hidden in two bytes",
+            _with("device_id", b"\xa5max\xc0\xaf"),
+        ),
         ("a surrogate in UTF-8", "RFC 3629 section 3", _with("device_id", b"\xa6max\xed\xa0\x80")),
         ("a name that is a number", "The names of members are texts", mapped([(b"\x01", b"\x01"), (text("version"), b"\x02")])),
         ("a name that is bytes", "The names of members are texts", mapped([(b"\xc4\x07version", b"\x02")])),
@@ -179,12 +197,24 @@ def _malformed(out: Decoding) -> None:
         ("an unknown extension", "The timestamp is the only one", _with("start", b"\xd6\x05\x00\x00\x00\x00")),
         ("a timestamp of one byte", "4, 8 or 12", _with("start", b"\xd4\xff\x00")),
         ("a timestamp of sixteen bytes", "4, 8 or 12", _with("start", b"\xd8\xff" + b"\x00" * 16)),
-        ("a timestamp of a billion nanoseconds", "999,999,999 are the most of a second", _with("start", b"\xd7\xff" + struct.pack(">Q", 1_000_000_000 << 34))),
-        (f"arrays {DEPTH:,} deep", "Depth is bounded; it must cost neither the stack nor the process", b"\x91" * DEPTH + b"\xc0"),
+        (
+            "a timestamp of a billion nanoseconds",
+            "999,999,999 are the most of a second",
+            _with("start", b"\xd7\xff" + struct.pack(">Q", 1_000_000_000 << 34)),
+        ),
+        (
+            f"arrays {DEPTH:,} deep",
+            "Depth is bounded; it must cost neither the stack nor the process",
+            b"\x91" * DEPTH + b"\xc0",
+        ),
         ("arrays that never end", "The bomb that is never closed", b"\x91" * DEPTH),
         (f"maps {DEPTH:,} deep", "Depth is bounded", b"\x81\xa1a" * DEPTH + b"\xc0"),
-        ("deep arrays in an unknown member", "What is ignored is parsed all the same", pack({**SCHEDULE, "x": Raw(b"\x91" * DEPTH + b"\xc0")})),
-    ):  # fmt: skip
+        (
+            "deep arrays in an unknown member",
+            "What is ignored is parsed all the same",
+            pack({**SCHEDULE, "x": Raw(b"\x91" * DEPTH + b"\xc0")}),
+        ),
+    ):
         out.bad(name, why, S, data, MALFORMED)
     too_large = pack({**SCHEDULE, "x": Raw(b"\xdb" + struct.pack(">I", MAX_PAYLOAD_BYTES) + b" " * MAX_PAYLOAD_BYTES)})
     out.bad("over the size limit", "65,536 bytes are the most, looked at before anything is parsed", S, too_large, TOO_LARGE)

@@ -224,21 +224,53 @@ def _forms(out: Decoding) -> None:
     order = "Fields may come in any order, so readers take all"
     for name, why, data in (
         ("fields in reverse", order, message(S, dict(reversed(SCHEDULE.items())))),
-        ("setpoints one by one", "A parser accepts packed and unpacked alike", bare + b"".join(field(8, VARINT, rate) for rate in rates) + no_setpoint),
-        ("setpoints in two pieces", "A packed list may come in pieces, which are joined", bare + length(8, rates[0]) + length(8, b"".join(rates[1:])) + no_setpoint),
-        ("setpoints behind those that have none", "The two lists are read when both are there", bare + no_setpoint + length(8, b"".join(rates))),
-        ("a slot without a setpoint one by one", "A parser accepts packed and unpacked alike", bare + length(8, b"".join(rates)) + field(NO_SETPOINT, VARINT, b"\x02")),
-        ("a number longer than it need be", "Nothing in the encoding asks for the shortest", _without(S, SCHEDULE, "version") + field(1, VARINT, b"\x82\x80\x00")),
+        (
+            "setpoints one by one",
+            "A parser accepts packed and unpacked alike",
+            bare + b"".join(field(8, VARINT, rate) for rate in rates) + no_setpoint,
+        ),
+        (
+            "setpoints in two pieces",
+            "A packed list may come in pieces, which are joined",
+            bare + length(8, rates[0]) + length(8, b"".join(rates[1:])) + no_setpoint,
+        ),
+        (
+            "setpoints behind those that have none",
+            "The two lists are read when both are there",
+            bare + no_setpoint + length(8, b"".join(rates)),
+        ),
+        (
+            "a slot without a setpoint one by one",
+            "A parser accepts packed and unpacked alike",
+            bare + length(8, b"".join(rates)) + field(NO_SETPOINT, VARINT, b"\x02"),
+        ),
+        (
+            "a number longer than it need be",
+            "Nothing in the encoding asks for the shortest",
+            _without(S, SCHEDULE, "version") + field(1, VARINT, b"\x82\x80\x00"),
+        ),
         ("an unknown number", "A minor change adds fields: they are ignored", whole + field(100, VARINT, varint(7))),
         ("an unknown text", "A minor change adds fields: they are ignored", whole + length(101, b"anything \xff")),
         ("an unknown double", "A minor change adds fields: they are ignored", whole + field(102, FIXED64, b"\xff" * 8)),
         ("an unknown float", "A minor change adds fields: they are ignored", whole + field(103, FIXED32, b"\xff" * 4)),
-        ("an unknown group", "An old way of nesting; ignored like any other", whole + field(104, GROUP, b"") + field(1, VARINT, b"\x01") + field(104, GROUP_END, b"")),
-        ("an unknown field twice", "Only what is known can come twice", whole + field(100, VARINT, b"\x01") + field(100, VARINT, b"\x01")),
+        (
+            "an unknown group",
+            "An old way of nesting; ignored like any other",
+            whole + field(104, GROUP, b"") + field(1, VARINT, b"\x01") + field(104, GROUP_END, b""),
+        ),
+        (
+            "an unknown field twice",
+            "Only what is known can come twice",
+            whole + field(100, VARINT, b"\x01") + field(100, VARINT, b"\x01"),
+        ),
         ("the highest field number", "2**29 - 1", whole + field(2**29 - 1, VARINT, b"\x01")),
-        ("defaults that are said", "They mean what their absence means", whole + field(10, VARINT, varint(1800)) + field(15, VARINT, b"\x00") + field(18, VARINT, b"\x00")),
+        (
+            "defaults that are said",
+            "They mean what their absence means",
+            whole + field(10, VARINT, varint(1800)) + field(15, VARINT, b"\x00") + field(18, VARINT, b"\x00"),
+        ),
         ("no slot without a setpoint, in pieces", "An empty list is an absent one", whole + length(NO_SETPOINT, b"")),
-    ):  # fmt: skip
+    ):
         out.good(name, why, S, data, SCHEDULE)
     inner = _without(A, FULL_ACK, "clock")
     clock = length(18, message("clock", FULL_ACK["clock"]) + field(99, VARINT, b"\x05"))
@@ -263,16 +295,28 @@ def _malformed(out: Decoding) -> None:
         ("wire type 7", "There are six, from 0 to 5", whole + varint(100 << 3 | 7)),
         ("a number of eleven bytes", "A number has at most ten", whole + field(100, VARINT, b"\x80" * 10 + b"\x01")),
         ("a number of more than 64 bits", "The tenth byte has one bit left", whole + field(100, VARINT, b"\xff" * 9 + b"\x7f")),
-        ("a length beyond the end", "Lengths are looked at before anything is taken", whole + field(100, LENGTH, varint(2**31))),
-        ("a length of 64 bits", "Lengths are looked at before anything is taken", whole + field(100, LENGTH, varint(2**64 - 1))),
+        (
+            "a length beyond the end",
+            "Lengths are looked at before anything is taken",
+            whole + field(100, LENGTH, varint(2**31)),
+        ),
+        (
+            "a length of 64 bits",
+            "Lengths are looked at before anything is taken",
+            whole + field(100, LENGTH, varint(2**64 - 1)),
+        ),
         ("a double cut short", "A truncated message is no message", whole + field(100, FIXED64, b"\x00" * 7)),
         ("a float cut short", "A truncated message is no message", whole + field(100, FIXED32, b"\x00" * 3)),
         ("a group that does not end", "A truncated message is no message", whole + field(100, GROUP, b"")),
         ("a group that did not begin", "Its end closes nothing", whole + field(100, GROUP_END, b"")),
         ("a group that ends as another", "Groups nest", whole + field(100, GROUP, b"") + field(101, GROUP_END, b"")),
-        ("groups 10,000 deep", "Depth is bounded; it must cost neither the stack nor the process", whole + field(100, GROUP, b"") * 10_000 + field(100, GROUP_END, b"") * 10_000),
+        (
+            "groups 10,000 deep",
+            "Depth is bounded; it must cost neither the stack nor the process",
+            whole + field(100, GROUP, b"") * 10_000 + field(100, GROUP_END, b"") * 10_000,
+        ),
         ("JSON called Protobuf", "The content type is believed", b'{"version":2}'),
-    ):  # fmt: skip
+    ):
         out.bad(name, why, S, data, MALFORMED)
     texts = "Replacing it would change an id"
     bad_id = _without(S, SCHEDULE, "device_id") + length(3, b"max\xff00")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from tests.conformance.builder.entries import Entry
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.conformance.builder.entries import Entry
 
 CHANNELS = ("schedule", "cancel", "ack", "execution", "event", "hello", "status")
 LIMIT = 65_535
@@ -209,7 +212,7 @@ def matching() -> list[Entry]:
     """``topic.match``."""
     found: list[Entry] = []
 
-    def add(name: str, why: str, topic_filter: str, topic: str, answer: bool | str) -> None:  # noqa: FBT001 - an answer
+    def add(name: str, why: str, topic_filter: str, topic: str, answer: bool | str) -> None:
         told = {"error": {"code": answer}} if isinstance(answer, str) else {"expect": {"matches": answer}}
         found.append({"name": name, "why": why, "filter": topic_filter, "topic": topic, **told})
 

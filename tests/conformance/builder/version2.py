@@ -194,8 +194,40 @@ def good_cases() -> list[Case]:
         ("/resolution_s", 900),
     )
     add("the largest setpoints", "10 MW either way", S, SCHEDULE, ("/rates_w", [10_000_000, -10_000_000]))
-    add("setpoints of every size", "Varints and fixed integers have edges", S, SCHEDULE, ("/rates_w", [
-        0, 1, -1, 63, 64, -64, -65, 127, 128, -32, -33, -128, -129, 255, 256, 8191, 8192, 32767, 32768, -32768, -32769, 65535, 65536]))  # fmt: skip
+    add(
+        "setpoints of every size",
+        "Varints and fixed integers have edges",
+        S,
+        SCHEDULE,
+        (
+            "/rates_w",
+            [
+                0,
+                1,
+                -1,
+                63,
+                64,
+                -64,
+                -65,
+                127,
+                128,
+                -32,
+                -33,
+                -128,
+                -129,
+                255,
+                256,
+                8191,
+                8192,
+                32767,
+                32768,
+                -32768,
+                -32769,
+                65535,
+                65536,
+            ],
+        ),
+    )
     add("the first sequence", "1 is the least", S, SCHEDULE, ("/sequence", 1))
     add("the last sequence", "The last microsecond of 2199, below 2**53", S, SCHEDULE, ("/sequence", LAST_SEQUENCE))
     add("a charge band of one point", "Equal is no contradiction", S, SCHEDULE, ("/soc_min_pct", 50.0), ("/soc_max_pct", 50.0))

@@ -54,14 +54,34 @@ def entries() -> list[Entry]:
 def _spellings(out: Decoding) -> None:
     text, full = compact(SCHEDULE), compact(FULL_SCHEDULE)
     for name, why, content in (
-        ("an unknown member", "A minor change adds members: they are ignored", text[:-1] + ',"tariff":{"name":["agile",null]}}'),
-        ("version 1's members beside", "They are unknown to version 2, so ignored", text[:-1] + ',"intervals":[],"trace_id":7}'),
-        ("optional members that are null", "Null is absence where absence stands for nothing", text[:-1] + ',"expires_at":null,"soc_min_pct":null,"ramp_w_per_s":null,"traceparent":null}'),
-        ("defaults that are said", "They mean what their absence means", text[:-1] + ',"resolution_s":1800,"start_jitter_s":0,"dry_run":false,"metadata":{}}'),
+        (
+            "an unknown member",
+            "A minor change adds members: they are ignored",
+            text[:-1] + ',"tariff":{"name":["agile",null]}}',
+        ),
+        (
+            "version 1's members beside",
+            "They are unknown to version 2, so ignored",
+            text[:-1] + ',"intervals":[],"trace_id":7}',
+        ),
+        (
+            "optional members that are null",
+            "Null is absence where absence stands for nothing",
+            text[:-1] + ',"expires_at":null,"soc_min_pct":null,"ramp_w_per_s":null,"traceparent":null}',
+        ),
+        (
+            "defaults that are said",
+            "They mean what their absence means",
+            text[:-1] + ',"resolution_s":1800,"start_jitter_s":0,"dry_run":false,"metadata":{}}',
+        ),
         ("white space everywhere", "RFC 8259 section 2", text.replace(",", " ,\r\n").replace('":', '"\t:')),
         ("version first", "An object's members have no order", '{"version":2,' + text[1:].replace(',"version":2', "")),
-        ("a start with an offset", "Slots lie on UTC, whatever offset they are written with", replaced(text, "2018-07-01T00:00:00Z", "2018-07-01T05:45:00+05:45")),
-    ):  # fmt: skip
+        (
+            "a start with an offset",
+            "Slots lie on UTC, whatever offset they are written with",
+            replaced(text, "2018-07-01T00:00:00Z", "2018-07-01T05:45:00+05:45"),
+        ),
+    ):
         out.good(name, why, S, content, SCHEDULE)
     out.good("percentages without a fraction", "20 is 20.0", S, replaced(full, "20.0", "20"), FULL_SCHEDULE)
     out.good(
@@ -173,9 +193,19 @@ def _numbers(out: Decoding) -> None:
 
 def _naive(out: Decoding) -> None:
     for kind, member in (
-        (S, "start"), (S, "expires_at"), (C, "effective_from"), (A, "timestamp"), (A, "received_at"), (A, "applied_at"),
-        (R, "slot_start"), (R, "slot_end"), (R, "timestamp"), (E, "timestamp"), (E, "slot_start"), (D, "timestamp"),
-    ):  # fmt: skip
+        (S, "start"),
+        (S, "expires_at"),
+        (C, "effective_from"),
+        (A, "timestamp"),
+        (A, "received_at"),
+        (A, "applied_at"),
+        (R, "slot_start"),
+        (R, "slot_end"),
+        (R, "timestamp"),
+        (E, "timestamp"),
+        (E, "slot_start"),
+        (D, "timestamp"),
+    ):
         body: Any = {**BODIES[kind], member: "2018-07-01T10:00:00"}
         why = "An instant without an offset is another one in every zone (RFC 3339 section 4.4)"
         out.bad(f"{kind}: {member} is naive", why, kind, compact(body), NAIVE, f"/{member}")
