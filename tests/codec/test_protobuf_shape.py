@@ -53,6 +53,12 @@ def test_every_message_of_version_2_has_a_shape() -> None:
     assert set(ON_TOPICS) | nested == set(SHAPES)
 
 
+def test_an_instant_stands_in_a_message_and_not_in_one_inside_it() -> None:
+    """Whether a message is in UTC is looked up in its own fields."""
+    inside = [field for struct, shape in SHAPES.items() if struct not in ON_TOPICS for field in shape.fields]
+    assert not [field for field in inside if field.type is Scalar.INSTANT]
+
+
 @every_shape
 def test_every_member_has_one_field_of_its_type(shape: Any) -> None:
     members = {member.name: member.type for member in msgspec.structs.fields(shape.struct)}

@@ -15,8 +15,8 @@ from typing import Final
 import msgspec
 
 from allye_protocol.codec.explain import Explained, explain
-from allye_protocol.codec.plain import PLAIN
-from allye_protocol.codec.protobuf.members import NOT_READ, NOT_WRITTEN, body_of, fields_of, members_of
+from allye_protocol.codec.plain import IS_PLAIN, IS_VALID
+from allye_protocol.codec.protobuf.members import NOT_READ, NOT_WRITTEN, body_of, fields_of, is_in_utc, members_of
 from allye_protocol.codec.protobuf.runtime import runtime
 from allye_protocol.codec.protobuf.shape import SHAPES
 from allye_protocol.codec.protobuf.tree import tree_of
@@ -64,8 +64,9 @@ def encode(message: Written) -> bytes:
     """Check and write; fields in the order of their numbers, members of a map in that of their keys."""
     struct = type(message)
     try:
-        if PLAIN[struct](msgspec.convert(members_of(message), struct)):
-            return _written(message)
+        same = msgspec.convert(members_of(message), struct)
+        if (is_in_utc(same) and IS_PLAIN[struct](same)) or IS_VALID[struct](same):
+            return _written(same)
     except NOT_WRITTEN:
         pass
     return _written(checked(message))
@@ -87,7 +88,7 @@ def _cleared(payload: bytes, struct: type[Written]) -> Written | None:
         message = msgspec.convert(body_of(parsed, struct), struct)
     except (runtime_.decode_error, *NOT_READ):
         return None
-    return message if PLAIN[struct](message) else None
+    return message if IS_PLAIN[struct](message) or IS_VALID[struct](message) else None
 
 
 def _written(message: Written) -> bytes:

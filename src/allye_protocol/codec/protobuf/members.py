@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import math
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
-__all__ = ["NOT_READ", "NOT_WRITTEN", "body_of", "fields_of", "members_of"]
+__all__ = ["NOT_READ", "NOT_WRITTEN", "body_of", "fields_of", "is_in_utc", "members_of"]
 
 NOT_READ: Final = (LookupError, ValueError, OverflowError, msgspec.ValidationError)
 """What reading raises, with msgspec's check of what was read."""
@@ -65,6 +65,15 @@ def members_of(message: msgspec.Struct) -> dict[str, Any]:
         if isinstance(body[member], msgspec.Struct):
             body[member] = members_of(body[member])
     return body
+
+
+def is_in_utc(message: msgspec.Struct) -> bool:
+    """Whether every instant of a message is in UTC, by the table of its fields: faster than looking at every member."""
+    for member in _INSTANTS[type(message)]:
+        instant = getattr(message, member)
+        if instant is not None and instant.tzinfo is not UTC:
+            return False
+    return True
 
 
 def fields_of(message: msgspec.Struct) -> dict[str, Any]:
@@ -161,4 +170,7 @@ _WRITERS: Final = {
 }
 _NESTED: Final = {
     struct: tuple(field.member for field in shape.fields if field.type in SHAPES) for struct, shape in SHAPES.items()
+}
+_INSTANTS: Final = {
+    struct: tuple(field.member for field in shape.fields if field.type is Scalar.INSTANT) for struct, shape in SHAPES.items()
 }
