@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,12 @@ import pytest
 from allye_cloud.config import Config, ConfigError, load
 from allye_cloud.prices import PriceUnit
 from allye_protocol.clock import ScaledClock, SystemClock
+from allye_protocol.codec.tolerant import Tolerance
 from allye_protocol.delivery import RetryPolicy
+from allye_protocol.messages import Kind
+from allye_protocol.negotiation import Offer
+from allye_protocol.session import CloudConfig
+from allye_protocol.signing import new_private_pem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -169,3 +175,38 @@ def test_tls_files_that_cannot_be_used_are_named(read: Callable[..., Config], tm
         config.mqtt_options()
     assert caught.value.key == "broker.tls"
     assert read("[broker]\ntls = true").mqtt_options().tls is not None
+
+
+def test_what_is_spoken_is_configured(read) -> None:
+    config = read("[protocol]\nversions = [2]\ncontent_types = ['application/json']\ntolerance = 'tolerant'").session_config()
+    assert config.offer == Offer(versions=(2,), content_types=("application/json",))
+    assert config.tolerance is Tolerance.TOLERANT
+    assert Config().session_config() == CloudConfig()
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("[protocol]\nversions = [3]", "protocol.versions"),
+        ("[protocol]\nversions = []", "protocol.versions"),
+        ("[protocol]\ncontent_types = ['text/plain']", "protocol.content_types"),
+        ("[protocol]\nversions = [1]\ncontent_types = ['application/vnd.msgpack']", "protocol.content_types"),
+        ("[signing]\nkid = 'k'", "signing"),
+    ],
+)
+def test_what_cannot_be_spoken_is_refused(read, text: str, key: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read(text)
+    assert caught.value.key == key
+
+
+def test_a_key_signs_what_devices_verify(read, tmp_path: Path) -> None:
+    pem = new_private_pem(os.urandom)
+    (tmp_path / "cloud.pem").write_bytes(pem)
+    signer = read("[signing]\nkid = 'cloud-1'\nkey_file = 'cloud.pem'").signer()
+    assert signer is not None
+    assert dict(signer.sign(Kind.SCHEDULE, "a", b"x"))["kid"] == "cloud-1"
+    assert Config().signer() is None
+    (tmp_path / "cloud.pem").write_bytes(b"no key")
+    with pytest.raises(ConfigError, match=r"signing\.key_file"):
+        read("[signing]\nkid = 'cloud-1'\nkey_file = 'cloud.pem'").signer()

@@ -21,7 +21,7 @@ def content(database: Database) -> int:
 
 
 def put(database: Database, name: str = "a") -> None:
-    database.run(insert(tables.content), {"schedule_id": name, "payload": b"x"})
+    database.run(insert(tables.content), {"delivery_id": name, "payload": b"x"})
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_file_that_is_no_database_is_named_and_left_alone(tmp_path: Path) -> N
 def test_a_database_of_another_layout_is_not_touched(url: str) -> None:
     with closing(Database(url)) as database:
         database.run(text("UPDATE layout SET number = 99"))
-    with pytest.raises(StoreError, match="layout 99, not 1") as caught:
+    with pytest.raises(StoreError, match="layout 99, not 2") as caught:
         Database(url)
     assert caught.value.code is ErrorCode.STORE_CORRUPT
 
@@ -122,7 +122,7 @@ def test_a_full_disk_is_told_from_other_troubles(sqlite_database: Database) -> N
     pages = sqlite_database._connected().exec_driver_sql("PRAGMA page_count").scalar()
     sqlite_database._connected().exec_driver_sql(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(StoreError, match="no space left") as caught:
-        sqlite_database.run(insert(tables.content), {"schedule_id": "big", "payload": bytes(1_000_000)})
+        sqlite_database.run(insert(tables.content), {"delivery_id": "big", "payload": bytes(1_000_000)})
     assert caught.value.code is ErrorCode.STORE_FULL
 
 
@@ -160,7 +160,7 @@ def test_a_server_that_cut_the_connection_is_connected_to_again(url: str) -> Non
 def test_an_insert_that_knows_conflicts_does(database: Database) -> None:
     statement = database.insert(tables.content).on_conflict_do_nothing()
     for _ in range(2):
-        database.run(statement, {"schedule_id": "a", "payload": b"x"})
+        database.run(statement, {"delivery_id": "a", "payload": b"x"})
     assert content(database) == 1
 
 

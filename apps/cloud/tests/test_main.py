@@ -6,15 +6,21 @@ import json
 import os
 import signal
 import threading
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from allye_cloud import commands
 from allye_cloud.__main__ import main
+from allye_cloud.database import Database
+from allye_cloud.store import SqlCloudStore
 from allye_protocol.clock import SystemClock
+from allye_protocol.ids import DeviceId
 from allye_protocol.transport.memory import MemoryTransport
 from apps.cloud.tests.world import DAY, EVENING, REFUSAL, World
+from tests.builders import HELLO
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -298,3 +304,32 @@ def test_ctrl_c_ends_with_130(here: Here, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(commands, "status", interrupted)
     code, _, err = here.run("status")
     assert (code, err) == (130, "allye-cloud: interrupted\n")
+
+
+def test_a_cancel_is_stored_for_the_service_and_says_what_it_takes_back(here: Here) -> None:
+    here.run("plan", "--day", DAY)
+    here.run("publish", "--day", DAY)
+    hello = msgspec.structs.replace(HELLO, device_id=DeviceId("a"))
+    with closing(Database(f"sqlite:///{here.folder}/cloud.db")) as database:
+        SqlCloudStore(database).keep_hello(hello, EVENING)
+    stored = here.json("cancel", "--device", "a", "--schedule", "a_20180701_r1_p1", "--reason", "grid outage")
+    assert stored == {"delivery_id": f"a#{stored['sequence']}", "device_id": "a", "sequence": stored["sequence"]}
+    (line,) = [line for line in here.json("status", "--day", DAY)["schedules"] if line["device_id"] == "a"]
+    assert line["state"] == "CANCELLED"
+    code, out, _ = here.run("cancel", "--device", "a", "--from", "2018-07-01T12:00:00+01:00")
+    assert code == 0
+    assert "everything from 2018-07-01T11:00:00+00:00 on" in out
+
+
+def test_what_cannot_be_cancelled_says_what_to_do(here: Here) -> None:
+    here.run("plan", "--day", DAY)
+    here.run("publish", "--day", DAY)
+    code, _, err = here.run("cancel", "--device", "a", "--schedule", "a_20180701_r1_p1")  # it never said hello: version 1
+    assert code == 1
+    assert "version.downgrade_loses" in err
+    assert "rate of 0" in err
+    code, _, err = here.run("cancel", "--device", "b", "--schedule", "a_20180701_r1_p1")
+    assert code == 1
+    assert "was never submitted for device b" in err
+    with pytest.raises(SystemExit):
+        main(["cancel", "--device", "a", "--from", "2018-07-01T12:00:00"])

@@ -50,7 +50,7 @@ def test_its_commands_are_understood(command: str) -> None:
 
 
 def test_it_names_every_command() -> None:
-    assert {command.split()[0] for command in COMMANDS} == {"plan", "publish", "serve", "status"}
+    assert {command.split()[0] for command in COMMANDS} == {"plan", "publish", "cancel", "serve", "status"}
 
 
 def test_it_names_every_module() -> None:

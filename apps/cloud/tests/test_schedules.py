@@ -5,18 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from allye_cloud.schedules import Outcome, id_for, intervals_of
-from allye_cloud.split import split
-from allye_protocol.codec import decode
-from allye_protocol.delivery import State
+from allye_cloud.schedules import Outcome, id_for
+from allye_protocol.delivery import State, message_of
 from allye_protocol.errors import ErrorCode, StoreError
 from allye_protocol.ids import is_id
-from allye_protocol.messages import Kind, Mode, Schedule
+from allye_protocol.messages import Schedule, sequence_at
+from allye_protocol.messages.v2 import MAX_SEQUENCE
 from apps.cloud.tests.world import DAY, EVENING, REFUSAL, World
 
 if TYPE_CHECKING:
@@ -34,7 +32,7 @@ def world(sqlite_database: Database) -> World:
 def sent(world: World, name: str) -> Schedule:
     delivery = world.store.delivery(name)
     assert delivery is not None
-    schedule = decode(delivery.payload, Kind.SCHEDULE)
+    schedule = message_of(delivery)
     assert isinstance(schedule, Schedule)
     return schedule
 
@@ -55,32 +53,23 @@ def test_long_names_that_begin_alike_keep_apart() -> None:
     assert id_for("max300-0001", DAY, 2, 1) == "max300-0001_20180701_r2_p1"
 
 
-def test_modes_say_what_the_sign_says() -> None:
-    (piece,) = split(EVENING, [5_500, -70_000, 0])
-    assert [(slot.rate_kw, slot.mode) for slot in intervals_of(piece)] == [
-        (5.5, Mode.CHARGE),
-        (-70.0, Mode.DISCHARGE),
-        (0.0, Mode.IDLE),
-    ]
-
-
 def test_a_schedule_says_what_the_plan_says(world: World) -> None:
     (plan,) = world.plan()
     (done,) = world.submit([plan])
     assert (done.outcome, done.schedule_ids) == (Outcome.SUBMITTED, ("a_20180701_r1_p1",))
     schedule = sent(world, "a_20180701_r1_p1")
-    assert (schedule.start, schedule.end, tuple(schedule.rates_w)) == (plan.start, plan.end, plan.watts)
-    assert (schedule.max_power_kw, schedule.generated_at) == (150.0, EVENING)
+    assert (schedule.start, schedule.end, schedule.rates_w) == (plan.start, plan.end, plan.watts)
+    assert (schedule.sequence, schedule.generated_at) == (sequence_at(EVENING), EVENING)
 
 
 def test_publishing_the_same_day_again_changes_nothing(world: World) -> None:
     plans = world.plan()
     world.submit(plans)
-    before = world.states(), world.store.newest("a")
+    before = world.states(), world.store.last_sequence("a", MAX_SEQUENCE)
     world.hand.shown += timedelta(minutes=5)
     (again,) = world.submit(plans)
     assert (again.outcome, again.schedule_ids) == (Outcome.UNCHANGED, ("a_20180701_r1_p1",))
-    assert (world.states(), world.store.newest("a")) == before
+    assert (world.states(), world.store.last_sequence("a", MAX_SEQUENCE)) == before
 
 
 def test_a_plan_that_changed_is_a_new_revision_later_in_the_order(world: World) -> None:
@@ -88,7 +77,7 @@ def test_a_plan_that_changed_is_a_new_revision_later_in_the_order(world: World) 
     (changed,) = world.submit(world.plan(max_charge_w=100_000))
     assert (changed.outcome, changed.schedule_ids) == (Outcome.SUBMITTED, ("a_20180701_r2_p1",))
     first, second = sent(world, "a_20180701_r1_p1"), sent(world, "a_20180701_r2_p1")
-    assert second.generated_at > first.generated_at
+    assert second.sequence > first.sequence
     (back,) = world.submit(world.plan())
     assert back.schedule_ids == ("a_20180701_r3_p1",)
     (again,) = world.submit(world.plan())
@@ -100,9 +89,9 @@ def test_a_day_of_fifty_half_hours_is_two_schedules_of_one_trace(world: World) -
     world.hand.shown = plan.start - timedelta(hours=6)
     (done,) = world.submit([plan])
     first, second = (sent(world, name) for name in done.schedule_ids)
-    assert (len(first.intervals), len(second.intervals)) == (25, 25)
+    assert (len(first.rates_w), len(second.rates_w)) == (25, 25)
     assert (first.start, first.end, second.end) == (plan.start, second.start, plan.end)
-    assert first.generated_at < second.generated_at
+    assert first.sequence < second.sequence
     assert first.trace_id == second.trace_id
 
 
@@ -157,10 +146,3 @@ def test_a_submission_that_broke_off_is_completed(sqlite_database: Database, mon
 
 def test_nothing_planned_is_nothing_submitted(world: World) -> None:
     assert world.submit([]) == []
-
-
-def test_a_device_with_another_limit_says_so(world: World) -> None:
-    (plan,) = world.plan()
-    world.submit([plan])
-    (changed,) = world.submit([msgspec.structs.replace(plan, max_power_w=160_000)])
-    assert changed.outcome is Outcome.SUBMITTED

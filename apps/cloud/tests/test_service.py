@@ -20,7 +20,7 @@ from allye_protocol.delivery import RetryPolicy, State
 from allye_protocol.errors import ErrorCode, StoreError, TransportError
 from allye_protocol.events import DeliveryChanged, MessageRefused, ResultReceived
 from allye_protocol.frame import Frame
-from allye_protocol.messages import Ack, AckStatus
+from allye_protocol.messages import Ack, AckStatus, ErrorDetail
 from allye_protocol.session import CloudConfig, CloudSession
 from allye_protocol.store.cloud import MemoryCloudStore
 from allye_protocol.transport.base import Published
@@ -44,7 +44,7 @@ def count(world: World, table) -> int:
 
 
 def published(world: World) -> list[str]:
-    return [line["schedule_id"] for line in world.lines("schedule_published")]
+    return [line["delivery_id"] for line in world.lines("published")]
 
 
 @pytest.mark.parametrize("url", ["sqlite", "postgresql"], indirect=True)
@@ -251,7 +251,8 @@ def test_nonsense_is_logged_harmless_and_acknowledged(world: World) -> None:
     stranger.open([])
     world.serve(lambda: bool(world.lines("connected")))
     forged = "x\x1b[2J\n" * 20
-    ack = Ack(schedule_id="unknown", device_id="a", status=AckStatus.FAILED, timestamp=EVENING, error_reason=forged)
+    error = ErrorDetail(code="driver.rejected", message=forged)
+    ack = Ack(schedule_id="unknown", device_id="a", version=2, status=AckStatus.FAILED, timestamp=EVENING, error=error)
     stranger.publish(Frame(topic="devices/a/ack", payload=encode(ack)))
     stranger.publish(Frame(topic="devices/a/ack", payload=b"\x00\xff"))
     world.serve(lambda: len(world.lines("message_refused")) >= 2)
@@ -266,7 +267,7 @@ def test_nonsense_is_logged_harmless_and_acknowledged(world: World) -> None:
 
 def test_a_schedule_that_the_broker_finds_too_large_does_not_hold_up_the_others(sqlite_database: Database) -> None:
     world = World(sqlite_database, ["large", "small"])
-    world.broker = MemoryBroker(lambda: 0.0, max_packet_bytes=3_000)
+    world.broker = MemoryBroker(lambda: 0.0, max_packet_bytes=1_000)
     large, small = world.plan()
     short = msgspec.structs.replace(small, watts=small.watts[:2], prices_gbp_per_mwh=small.prices_gbp_per_mwh[:2])
     world.peers.clear()

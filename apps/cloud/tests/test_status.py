@@ -9,8 +9,10 @@ import pytest
 
 from allye_cloud.status import STALE_AFTER, Funnel, Link, _latency, day_status, slot_lines, states_of
 from allye_protocol.delivery import State
+from allye_protocol.ids import DeviceId
 from allye_protocol.messages import ExecutionStatus
 from apps.cloud.tests.world import DAY, EVENING, LOCAL, REFUSAL, World
+from tests.builders import status as said
 
 if TYPE_CHECKING:
     from allye_cloud.database import Database
@@ -118,3 +120,12 @@ def test_percentiles_are_times_that_happened() -> None:
     one = _latency([2_500_000])
     assert one is not None
     assert (one.p50_s, one.p95_s, one.p99_s) == (2.5, 2.5, 2.5)
+
+
+def test_a_last_will_says_that_a_device_is_offline(sqlite_database: Database) -> None:
+    world = World(sqlite_database, ["a"])
+    world.plan()
+    world.store.keep_status(said(device_id=DeviceId("a")), EVENING)
+    assert status(world).devices[0].link is Link.ONLINE
+    world.store.keep_status(said(device_id=DeviceId("a"), online=False), EVENING)
+    assert status(world).devices[0].link is Link.OFFLINE

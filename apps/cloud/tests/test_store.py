@@ -15,8 +15,9 @@ from allye_cloud.store import SqlCloudStore, storable
 from allye_cloud.tables import micros
 from allye_protocol.delivery import State
 from allye_protocol.messages import AckStatus
-from tests.builders import DEVICE, HELLO, NOON
-from tests.store.cloud_contract import CloudStoreContract, answer, delivery, reported
+from allye_protocol.messages.v2 import MAX_SEQUENCE
+from tests.builders import DEVICE, HELLO, NOON, ack, result
+from tests.store.cloud_contract import CloudStoreContract, delivery
 
 SECOND = timedelta(seconds=1)
 
@@ -29,19 +30,19 @@ class TestSqlCloudStore(CloudStoreContract):
 
 def test_answers_results_and_hellos_keep_their_time_of_arrival(database: Database) -> None:
     store = SqlCloudStore(database)
-    store.keep_ack(answer(), NOON + SECOND)
-    store.keep_ack(answer(), NOON + 9 * SECOND)
-    store.keep_ack(answer(status=AckStatus.APPLIED), NOON + 2 * SECOND)
-    store.keep_result(reported(), NOON + 3 * SECOND)
-    store.keep_result(reported(kw=5.0), NOON + 9 * SECOND)
+    store.keep_ack(ack(), NOON + SECOND)
+    store.keep_ack(ack(), NOON + 9 * SECOND)
+    store.keep_ack(ack(status=AckStatus.APPLIED), NOON + 2 * SECOND)
+    store.keep_result(result(), NOON + 3 * SECOND)
+    store.keep_result(result(actual_w=5_000), NOON + 9 * SECOND)
     store.keep_hello(HELLO, NOON + 4 * SECOND)
     acks = database.rows(select(tables.ack).order_by(tables.ack.c.at))
     assert [(row.status, row.at) for row in acks] == [
         ("RECEIVED", micros(NOON + SECOND)),
         ("APPLIED", micros(NOON + 2 * SECOND)),
     ]
-    (result,) = database.rows(select(tables.result))
-    assert (result.at, result.actual_rate_kw) == (micros(NOON + 3 * SECOND), 1.0)
+    (kept,) = database.rows(select(tables.result))
+    assert (kept.at, kept.actual_w) == (micros(NOON + 3 * SECOND), 100_000)
     (device,) = database.rows(select(tables.device))
     assert (device.hello_at, device.heard_at) == (micros(NOON + 4 * SECOND), micros(NOON + 4 * SECOND))
 
@@ -107,8 +108,8 @@ def test_a_worker_passes_over_what_another_one_is_sending(url: str) -> None:
     [
         ("_DUE", "delivery_due"),
         ("_NEXT_DUE", "delivery_due"),
-        ("_ENDING", "delivery_ends"),
-        ("_NEXT_END", "delivery_ends"),
+        ("_ENDING", "delivery_until"),
+        ("_NEXT_END", "delivery_until"),
         ("_STARTING", "delivery_starts"),
         ("_NEXT_START", "delivery_starts"),
     ],
@@ -137,8 +138,8 @@ def test_a_batch_costs_few_statements(sqlite_database: Database, monkeypatch: py
         for number in range(count):
             known = store.delivery(f"plan-{number}")
             assert known is not None
-            store.keep_ack(answer(known.schedule_id, AckStatus.APPLIED, device=known.device_id), NOON)
+            store.keep_ack(ack(known.schedule_id, AckStatus.APPLIED, device_id=known.device_id), NOON)
             store.put_delivery(delivery(known.schedule_id, device_id=known.device_id, state=State.APPLIED))
     assert len(statements) <= 6
     assert store.due(NOON, 1) == []
-    assert store.newest(DEVICE) is None
+    assert store.last_sequence(DEVICE, MAX_SEQUENCE) is None

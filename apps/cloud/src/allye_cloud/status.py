@@ -22,7 +22,7 @@ from allye_cloud.days import HALF_HOUR
 from allye_cloud.tables import from_micros, micros
 from allye_protocol.delivery import State
 from allye_protocol.errors import code_of_reason
-from allye_protocol.messages import ExecutionStatus
+from allye_protocol.messages import DeviceStatus, ExecutionStatus
 from allye_protocol.tracing import TraceContext
 
 if TYPE_CHECKING:
@@ -57,6 +57,8 @@ class Link(StrEnum):
     """Whether a device is there."""
 
     ONLINE = "online"
+    OFFLINE = "offline"
+    """Its last will says so."""
     STALE = "stale"
     NEVER_HEARD = "never heard"
 
@@ -190,7 +192,7 @@ _STATES: Final = (
     .where(_P.c.day == bindparam("day"))
 )
 _RESULTS: Final = select(_R).where(_R.c.starts >= bindparam("first"), _R.c.starts < bindparam("end"))
-_HEARD: Final = select(tables.device.c.device_id, tables.device.c.heard_at)
+_HEARD: Final = select(tables.device.c.device_id, tables.device.c.heard_at, tables.device.c.status)
 
 
 def states_of(database: Database, day: date) -> dict[str, State]:
@@ -238,7 +240,7 @@ def day_status(database: Database, books: Books, day: date, now: datetime, devic
     """
     plans = books.plans(day, device_id)
     results = _results(database, plans)
-    heard = {row.device_id: row.heard_at for row in database.rows(_HEARD)}
+    heard = {row.device_id: row for row in database.rows(_HEARD)}
     rows = [row for row in database.rows(_SCHEDULES, {"day": day}) if device_id in (None, row.device_id)]
     newest = list({(row.device_id, row.piece): row for row in rows}.values())
     schedules = tuple(_schedule_line(row, results[row.device_id]) for row in newest)
@@ -313,7 +315,7 @@ def _funnel(rows: Sequence[Row[Any]], lines: Sequence[ScheduleLine]) -> Funnel:
 
 
 def _device_line(
-    plan: DayPlan, results: Mapping[int, Row[Any]], heard_at: int | None, states: tuple[State, ...], now: datetime
+    plan: DayPlan, results: Mapping[int, Row[Any]], heard: Row[Any] | None, states: tuple[State, ...], now: datetime
 ) -> DeviceLine:
     margin = expected = deviation_wh = throughput_wh = 0.0
     for i, (planned_w, price) in enumerate(zip(plan.watts, plan.prices_gbp_per_mwh, strict=True)):
@@ -324,10 +326,10 @@ def _device_line(
             margin -= actual_wh * price / 1e6
             deviation_wh += abs(actual_wh - planned_wh)
             throughput_wh += abs(planned_wh)
-    last = None if heard_at is None else from_micros(heard_at)
+    last = None if heard is None or heard.heard_at is None else from_micros(heard.heard_at)
     return DeviceLine(
         device_id=plan.device_id,
-        link=Link.NEVER_HEARD if last is None else Link.STALE if now - last > STALE_AFTER else Link.ONLINE,
+        link=_link(None if heard is None else heard.status, last, now),
         heard_at=last,
         states=states,
         slots=len(plan.watts),
@@ -339,6 +341,15 @@ def _device_line(
         deviation_wh=deviation_wh,
         throughput_wh=throughput_wh,
     )
+
+
+def _link(status: bytes | None, last: datetime | None, now: datetime) -> Link:
+    """Whether a device is there, by its status and by when it was last heard."""
+    if last is None:
+        return Link.NEVER_HEARD
+    if status is not None and not msgspec.json.decode(status, type=DeviceStatus).online:
+        return Link.OFFLINE
+    return Link.STALE if now - last > STALE_AFTER else Link.ONLINE
 
 
 def _latency(micros_taken: Iterable[int]) -> Latency | None:
