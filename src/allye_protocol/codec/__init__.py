@@ -40,6 +40,7 @@ ENCODINGS: Final[dict[str, Encoding]] = {
     encoding.content_type: encoding for encoding in (JsonEncoding(), MsgpackEncoding(), *_PROTOBUF)
 }
 """Every encoding by its content type; Protobuf only where its extra is installed."""
+_NAMED: Final[dict[str | None, Encoding]] = dict(ENCODINGS.items())
 _KINDS: Final[dict[str, Kind]] = {kind: kind for kind in Kind}
 DEFAULT_CONTENT_TYPE: Final = JSON
 
@@ -59,7 +60,7 @@ def decode(payload: bytes, kind: Kind | str, content_type: str | None = None, *,
     """
     if not 0 < len(payload) <= max_bytes:
         raise DecodeError.of(_bad_size(len(payload), max_bytes))
-    encoding = ENCODINGS.get(sniffed(payload) if content_type is None else content_type) or _encoding(payload, content_type)
+    encoding = _NAMED.get(content_type) or _encoding(payload, content_type)
     return encoding.decode(payload, _KINDS.get(kind) or _kind(kind))
 
 

@@ -26,7 +26,7 @@ import msgspec
 from allye_protocol.codec.base import JSON
 from allye_protocol.codec.explain import Explained, Object, explain
 from allye_protocol.codec.members import has_only_members_json
-from allye_protocol.codec.plain import PLAIN
+from allye_protocol.codec.plain import IS_IN_UTC, IS_PLAIN, IS_VALID
 from allye_protocol.codec.refusal import checked
 from allye_protocol.errors import DecodeError, EncodeError, ErrorCode, Problem
 from allye_protocol.messages import v1, v2
@@ -39,9 +39,6 @@ __all__ = ["JsonEncoding"]
 
 MAX_INTEGER_DIGITS: Final = 400
 """Integers of more digits are not converted: no field takes them, and converting them takes quadratic time."""
-
-Read = tuple["Callable[[bytes], Any]", "Callable[[bytes, Any], bool]"]
-"""How to read a body fast, and whether what was read is all there is."""
 
 
 class JsonEncoding:
@@ -60,15 +57,9 @@ class JsonEncoding:
     def decode(self, payload: bytes, kind: Kind) -> Written:
         """Parse and check; see :class:`~allye_protocol.codec.base.Encoding`."""
         # The version that a body seems to have. A wrong guess costs time: its reader does not clear it.
-        at = payload.find(b'"version"')
-        read, clears = (_NEWEST if at >= 0 and payload[at + 9 : at + 12].strip(b": ")[:1] != b"1" else _OLDEST)[kind]
-        try:
-            message: Written = read(payload)
-            if clears(payload, message):
-                return message
-        except _PARSE_ERRORS:
-            pass
-        return _explained_message(payload, kind)
+        at = payload.find(b'"version":')
+        message = (_OLDEST if at < 0 or b"1" in payload[at + 10 : at + 12] else _NEWEST)[kind](payload)
+        return _explained_message(payload, kind) if message is None else message
 
     def problems(self, payload: bytes, kind: Kind) -> list[Problem]:
         """Everything that is wrong with a payload; see :class:`~allye_protocol.codec.base.Encoding`."""
@@ -76,10 +67,9 @@ class JsonEncoding:
 
     def encode(self, message: Written) -> bytes:
         """Check and write; the proof that a peer will accept the bytes is that this library reads them."""
-        read, is_right = _WRITTEN[type(message)]
         try:
             payload = _write(message)
-            if is_right(payload, read(payload)) and _has_no_lost_number(payload, message):
+            if _has_no_lost_number(payload, message) and _IS_WRITTEN[type(message)](payload):
                 return payload
         except (*_PARSE_ERRORS, TypeError):
             pass
@@ -119,44 +109,51 @@ _NOT_MARKS: Final = bytes(set(range(256)) - set(b",Z\\"))
 """Everything that is not counted. A long body is stripped of it first, as that takes less time than counting it twice."""
 
 
-def _never_clears(_payload: bytes, _message: Written) -> bool:
-    """A hello comes once a connection: the slow road is fast enough."""
-    return False
+def _fast(spec: Spec) -> Callable[[bytes], Any]:
+    """Reads bodies of one kind and version: a function that returns ``None`` for one that it does not clear."""
+    read, is_v1_schedule = _READ[spec.struct], spec.struct is v1.Schedule
+    write, is_in_utc, is_plain, is_valid = _write, IS_IN_UTC[spec.struct], IS_PLAIN[spec.struct], IS_VALID[spec.struct]
+
+    def read_v1_schedule(payload: bytes) -> Any:
+        try:
+            schedule = read(payload)
+        except _PARSE_ERRORS:
+            return None
+        return schedule if _clears_v1_schedule(payload, schedule) else None
+
+    def read_plainly(payload: bytes) -> Any:
+        try:
+            message = read(payload)
+            is_ours = write(message) == payload or (b"\\" not in payload and has_only_members_json(payload, message))
+        except _PARSE_ERRORS:
+            return None
+        return message if is_ours and is_in_utc(message) and (is_plain(message) or is_valid(message)) else None
+
+    return read_v1_schedule if is_v1_schedule else read_plainly
 
 
-def _fast(spec: Spec) -> Read:
-    """How to read and clear bodies of one kind and version."""
-    read = msgspec.json.Decoder(spec.struct).decode
-    if spec.struct is v1.Schedule:
-        return read, _clears_v1_schedule
-    if not spec.version:
-        return read, _never_clears
-    is_plain, write = PLAIN[spec.struct], _write
+def _is_written(spec: Spec) -> Callable[[bytes], bool]:
+    """Whether a body that was just written is as it should be; whatever reading it raises says no as well."""
+    read, is_v1_schedule = _READ[spec.struct], spec.struct is v1.Schedule
+    is_in_utc, is_plain, is_valid = IS_IN_UTC[spec.struct], IS_PLAIN[spec.struct], IS_VALID[spec.struct]
 
-    def clears(payload: bytes, message: Any) -> bool:
-        return is_plain(message) and (
-            write(message) == payload or (b"\\" not in payload and has_only_members_json(payload, message))
-        )
+    def is_written(payload: bytes) -> bool:
+        same = read(payload)
+        if is_v1_schedule:
+            return _clears_v1_schedule(payload, same)
+        return is_in_utc(same) and (is_plain(same) or is_valid(same))
 
-    return read, clears
-
-
-def _written(spec: Spec) -> Read:
-    """How to read what was just written, and whether it is right."""
-    read, clears = _FAST[spec.kind, spec.version]
-    if spec.struct is v1.Schedule:
-        return read, clears
-    is_plain = PLAIN[spec.struct]
-    return read, lambda _payload, message: is_plain(message)
+    return is_written
 
 
 _write: Final = msgspec.json.Encoder().encode
-_FAST: Final[dict[tuple[Kind, int], Read]] = {key: _fast(spec) for key, spec in KINDS.items()}
-_WRITTEN: Final[dict[type, Read]] = {struct: _written(spec) for struct, spec in BY_TYPE.items()}
+_PARSE_ERRORS: Final = (msgspec.MsgspecError, RecursionError, ValueError, OverflowError)
+_READ: Final[dict[type, Callable[[bytes], Any]]] = {struct: msgspec.json.Decoder(struct).decode for struct in BY_TYPE}
+_FAST: Final = {key: _fast(spec) for key, spec in KINDS.items()}
 _OLDEST: Final = {kind: _FAST[kind, versions_of(kind)[0]] for kind in Kind}
 _NEWEST: Final = {kind: _FAST[kind, versions_of(kind)[-1]] for kind in Kind}
+_IS_WRITTEN: Final = {struct: _is_written(spec) for struct, spec in BY_TYPE.items()}
 _SPOKEN: Final = (0, *VERSIONS)
-_PARSE_ERRORS: Final = (msgspec.MsgspecError, RecursionError, ValueError, OverflowError)
 
 
 class _Unread(float):
@@ -190,7 +187,7 @@ def _explained(payload: bytes, kind: Kind) -> Explained:
     if explained.message is not None:
         # In an unknown member the standard library reads some things, NaN among them, that RFC 8259 has not.
         try:
-            _FAST[kind, BY_TYPE[type(explained.message)].version][0](payload)
+            _READ[type(explained.message)](payload)
         except _PARSE_ERRORS as error:
             return Explained(None, [_malformed(str(error))])
     return explained

@@ -18,7 +18,7 @@ from allye_protocol.codec.base import MSGPACK
 from allye_protocol.codec.explain import Explained, explain
 from allye_protocol.codec.members import has_only_members_msgpack
 from allye_protocol.codec.msgpack_reader import MalformedError, read_tree
-from allye_protocol.codec.plain import PLAIN
+from allye_protocol.codec.plain import IS_IN_UTC, IS_PLAIN, IS_VALID
 from allye_protocol.codec.refusal import checked
 from allye_protocol.errors import DecodeError, EncodeError, ErrorCode, Problem
 from allye_protocol.messages.registry import KINDS, NEWEST, VERSIONS, Kind, Written
@@ -46,10 +46,13 @@ class MsgpackEncoding:
         """Parse and check; see :class:`~allye_protocol.codec.base.Encoding`."""
         fast = _FAST.get(kind)
         if fast is not None:
-            read, is_plain = fast
+            read, is_plain, is_valid = fast
             try:
                 message: Written = read(payload)
-                if is_plain(message) and (_write(message) == payload or has_only_members_msgpack(payload, message)):
+                is_ours = _write(message) == payload or (
+                    IS_IN_UTC[type(message)](message) and has_only_members_msgpack(payload, message)
+                )
+                if is_ours and (is_plain(message) or is_valid(message)):
                     return message
             except _PARSE_ERRORS:
                 pass
@@ -61,10 +64,11 @@ class MsgpackEncoding:
 
     def encode(self, message: Written) -> bytes:
         """Check and write; the proof that a peer will accept the bytes is that this library reads them."""
-        read, is_plain = _WRITTEN[type(message)]
+        read, is_plain, is_valid = _WRITTEN[type(message)]
         try:
             payload = _write(message)
-            if is_plain(read(payload)):
+            same = read(payload)
+            if is_plain(same) or is_valid(same):
                 return payload
         except (*_PARSE_ERRORS, TypeError):
             pass
@@ -78,8 +82,8 @@ class MsgpackEncoding:
 _SPOKEN: Final = tuple(version for version in VERSIONS if version > 1)
 _PARSE_ERRORS: Final = (msgspec.MsgspecError, RecursionError, ValueError, OverflowError)
 _write: Final = msgspec.msgpack.Encoder().encode
-_WRITTEN: Final[dict[type, tuple[Callable[[bytes], Any], Callable[[Any], bool]]]] = {
-    spec.struct: (msgspec.msgpack.Decoder(spec.struct).decode, PLAIN[spec.struct])
+_WRITTEN: Final[dict[type, tuple[Callable[[bytes], Any], Callable[[Any], bool], Callable[[Any], bool]]]] = {
+    spec.struct: (msgspec.msgpack.Decoder(spec.struct).decode, IS_PLAIN[spec.struct], IS_VALID[spec.struct])
     for spec in KINDS.values()
     if spec.version in _SPOKEN
 }
