@@ -242,7 +242,7 @@ def test_every_exception_is_needed() -> None:
     assert used == set(EXCEPTIONS)
 
 
-HEAVY = ("paho", "jsonschema", "asyncio", "sqlite3", "logging.handlers", "socket", "ssl", "multiprocessing")
+HEAVY = ("paho", "jsonschema", "asyncio", "sqlite3", "logging.handlers", "socket", "ssl", "multiprocessing", "google.protobuf")
 
 
 def loaded_by(statement: str) -> set[str]:
