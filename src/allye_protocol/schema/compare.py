@@ -92,7 +92,7 @@ def _file_changes(file: str, old: str | None, new: str | None) -> Iterator[Found
         for path, is_breaking, message in field_changes(file, old, new):
             yield path, Impact.BREAKING if is_breaking else Impact.ADDITIVE, message
     else:
-        yield from _Comparison(_parsed(file, old), _parsed(file, new)).changes()
+        yield from _Comparison(file, _parsed(file, old), _parsed(file, new)).changes()
 
 
 def _parsed(file: str, text: str) -> Schema:
@@ -108,7 +108,8 @@ def _parsed(file: str, text: str) -> Schema:
 class _Comparison:
     """Two schemas side by side, each resolved by its own definitions."""
 
-    def __init__(self, old: Schema, new: Schema) -> None:
+    def __init__(self, file: str, old: Schema, new: Schema) -> None:
+        self._file: Final = file
         self._old: Final = old
         self._new: Final = new
         self._under_way: Final[set[tuple[str, str]]] = set()
@@ -125,13 +126,23 @@ class _Comparison:
         if all(pair) and pair in self._under_way:
             return
         self._under_way.add(pair)
-        old, new = _resolved(old, self._old), _resolved(new, self._new)
+        old, new = self._resolved(old, self._old), self._resolved(new, self._new)
         for keyword in [*old, *(keyword for keyword in new if keyword not in old)]:
             if keyword not in _NO_KEYWORD:
                 yield from self._keyword(keyword, old, new, path)
         yield from _value_changes(old, new, path)
         yield from _required_changes(old, new, path)
         self._under_way.discard(pair)
+
+    def _resolved(self, node: Schema, root: Schema) -> Schema:
+        """The node with what it refers to; its own keywords stand before those of the definition."""
+        reference = node.get("$ref")
+        if reference is None:
+            return node
+        target = root.get("$defs", {}).get(str(reference).removeprefix("#/$defs/"))
+        if not isinstance(target, dict):
+            raise ValueError(f"{self._file} refers to {reference}, which is not in it")  # noqa: TRY004
+        return {**self._resolved(target, root), **{keyword: value for keyword, value in node.items() if keyword != "$ref"}}
 
     def _keyword(self, keyword: str, old: Schema, new: Schema, path: str) -> Iterator[Found]:
         here = f"{path}/{keyword}"
@@ -187,17 +198,6 @@ class _Comparison:
             wider = len(after) > len(before)
             why = _REFUSED_BY_OLD if wider else _REFUSED_BY_NEW
             yield path, Impact.BREAKING, f"{len(before)} choices became {len(after)}: {why}"
-
-
-def _resolved(node: Schema, root: Schema) -> Schema:
-    """The node with what it refers to; its own keywords stand before those of the definition."""
-    reference = node.get("$ref")
-    if not isinstance(reference, str):
-        return node
-    target = root.get("$defs", {}).get(reference.removeprefix("#/$defs/"))
-    if not isinstance(target, dict):
-        raise ValueError(f"the schema refers to {reference}, which is not in it")  # noqa: TRY004
-    return {**_resolved(target, root), **{keyword: value for keyword, value in node.items() if keyword != "$ref"}}
 
 
 def _value_changes(old: Schema, new: Schema, path: str) -> Iterator[Found]:

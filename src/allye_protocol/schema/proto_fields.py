@@ -81,8 +81,8 @@ def _blocks(file: str, text: str) -> dict[str, _Block]:
         end = piece.end()
         words, mark = piece[1].strip(), piece[2]
         if mark == "}":
-            if not names:
-                raise ValueError(f"{file} is no .proto: a brace too many")
+            if not names or words:
+                raise ValueError(f"{file} is no .proto: a brace too many, or a semicolon too few")
             names.pop()
         elif mark == "{":
             keyword, _, name = words.partition(" ")

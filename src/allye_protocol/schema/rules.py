@@ -53,11 +53,7 @@ _INTEGERS = _rule(
     ErrorCode.MESSAGE_INVALID,
 )
 _TOPIC = _rule("device_id is the device in the topic.", ErrorCode.MESSAGE_WRONG_DEVICE)
-_FIGURES = _rule(
-    "A number without bounds is one that a double can hold: 1e400 is none.",
-    ErrorCode.MESSAGE_MALFORMED,
-    ErrorCode.MESSAGE_INVALID,
-)
+_FIGURES = _rule("A number without bounds is one that a double can hold: 1e400 is none.", ErrorCode.MESSAGE_NON_FINITE_NUMBER)
 _SLOTS = _rule(
     "A slot begins on :00 or :30 of a UTC hour, to the microsecond, and ends exactly 30 minutes later.",
     ErrorCode.TIME_NOT_ALIGNED,
@@ -71,8 +67,10 @@ _CONTIGUOUS = _rule(
 )
 _OWN_BOUND = _rule("No |rate_kw| is beyond max_power_kw where that is given.", ErrorCode.LIMIT_POWER)
 _NO_VERSION = _rule(
-    "A version-1 answer has no member called version. With an integer other than 1 there, it is an answer of that version.",
+    "A version-1 answer has no member called version. With an integer other than 1 there, it is an answer of that version; "
+    "with anything else it may be refused.",
     ErrorCode.VERSION_UNSUPPORTED,
+    ErrorCode.MESSAGE_INVALID,
 )
 _GRID = _rule(
     "start is a whole number of resolution_s after the Unix epoch, to the microsecond, whatever offset it is written with; it "
