@@ -127,6 +127,8 @@ class CloudStore(Protocol):
 class _Tables:
     def __init__(self) -> None:
         self.deliveries: dict[str, Delivery] = {}
+        self.names: dict[str, tuple[str, ...]] = {}
+        """The deliveries of each device."""
         self.acks: dict[tuple[str, str, datetime], Ack] = {}
         self.results: dict[tuple[str, datetime], ExecutionResult] = {}
         self.events: dict[tuple[str, str, datetime, str | None, int | None], ScheduleEvent] = {}
@@ -192,12 +194,14 @@ class MemoryCloudStore(CloudStore):
 
     def put_delivery(self, delivery: Delivery) -> None:
         """Keep a delivery."""
-        self._tables.deliveries[delivery.delivery_id] = delivery
+        tables, name = self._tables, delivery.delivery_id
+        if name not in tables.deliveries:
+            tables.names[delivery.device_id] = (*tables.names.get(delivery.device_id, ()), name)
+        tables.deliveries[name] = delivery
 
     def last_sequence(self, device_id: str, up_to: int) -> int | None:
         """The highest sequence of a device, not above a bound."""
-        sequences = (each.sequence for each in self._tables.deliveries.values() if each.device_id == device_id)
-        return max((sequence for sequence in sequences if sequence <= up_to), default=None)
+        return max((each.sequence for each in self._of(device_id) if each.sequence <= up_to), default=None)
 
     def due(self, now: datetime, limit: int) -> list[Delivery]:
         """The due heads of the devices' queues."""
@@ -205,12 +209,12 @@ class MemoryCloudStore(CloudStore):
 
     def open_deliveries(self, device_id: str) -> list[Delivery]:
         """The open deliveries of a device."""
-        return sorted((each for each in self._open() if each.device_id == device_id), key=_sequence)
+        return sorted((each for each in self._of(device_id) if each.state in OPEN), key=_sequence)
 
     def applied_deliveries(self, device_id: str, after: datetime) -> list[Delivery]:
         """The applied schedules of a device that end after an instant."""
-        every = (each for each in self._tables.deliveries.values() if each.device_id == device_id and each.end > after)
-        return sorted((each for each in every if each.state is State.APPLIED and each.kind is Kind.SCHEDULE), key=_sequence)
+        schedules = (each for each in self._of(device_id) if each.kind is Kind.SCHEDULE and each.end > after)
+        return sorted((each for each in schedules if each.state is State.APPLIED), key=_sequence)
 
     def ending(self, by: datetime) -> list[Delivery]:
         """Open deliveries whose repeating stops by ``by``."""
@@ -264,6 +268,9 @@ class MemoryCloudStore(CloudStore):
     def hellos(self, device_ids: Collection[str]) -> Mapping[str, Hello]:
         """The newest hellos of devices."""
         return {name: said for name, said in self._tables.hellos.items() if name in device_ids}
+
+    def _of(self, device_id: str) -> Iterator[Delivery]:
+        return (self._tables.deliveries[name] for name in self._tables.names.get(device_id, ()))
 
     def _open(self) -> list[Delivery]:
         return [delivery for delivery in self._tables.deliveries.values() if delivery.state in OPEN]
