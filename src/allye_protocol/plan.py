@@ -53,6 +53,11 @@ class Layer(NamedTuple):
             return schedule.end
         return schedule.start + schedule.resolution * -((schedule.start - max(cut, schedule.start)) // schedule.resolution)
 
+    def hides(self, others: Iterable[Layer]) -> bool:
+        """Whether what was cancelled of it lies over any of some layers with lower sequences."""
+        blank, end = self.ends, self.schedule.end
+        return any(max(blank, other.schedule.start) < min(end, other.schedule.end) for other in others)
+
     def slots(self, start: datetime, end: datetime) -> Iterator[PlannedSlot]:
         """Its slots in ``[start, end)``, which lies in its horizon; the first and the last are cut to it."""
         schedule, entry, begins = self.schedule, self.entry, self.begins
@@ -143,7 +148,8 @@ class Plan:
     def last_instant(self, layer: Layer) -> datetime | None:
         """Until when one of the plan's layers decides anywhere, be it that nothing is executed; ``None`` where it never does.
 
-        A layer that decides nothing any more can be taken out of the plan without changing what follows.
+        A layer that decides nothing any more can be taken out of the plan without changing what follows, and, unless it
+        :meth:`~Layer.hides` one that stays, without anything that it took back coming to light again.
         """
         return self._last.get(id(layer))
 

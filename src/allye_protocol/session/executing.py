@@ -26,6 +26,7 @@ from allye_protocol.tracing import RandomBytes, TraceContext
 if TYPE_CHECKING:
     from allye_protocol.idempotency import Ledger
     from allye_protocol.ids import DeviceId, ScheduleId
+    from allye_protocol.plan import Layer
     from allye_protocol.session.answers import Answers
     from allye_protocol.store.base import DeviceStore
 
@@ -163,9 +164,11 @@ class Executing:
     def _retire(self, plan: Plan, now: datetime) -> list[DeviceEvent]:
         """End the schedules of which nothing is left to execute, now that everything before ``now`` is reported."""
         events: list[DeviceEvent] = []
+        kept: list[Layer] = []
         for layer in plan.layers:
             entry, end, last = layer.entry, layer.schedule.end, plan.last_instant(layer)
-            if last is not None and last > now:
+            if (last is not None and last > now) or layer.hides(kept):
+                kept.append(layer)
                 continue
             self._ledger.retire(entry.schedule_id)
             self.plan_changed()
