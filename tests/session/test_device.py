@@ -12,27 +12,44 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from allye_protocol import topics
-from allye_protocol.codec import MAX_PAYLOAD_BYTES, decode
-from allye_protocol.errors import EncodeError, ErrorCode, Problem, RefusalError, StoreError, code_of_reason
+from allye_protocol.codec import ENCODINGS, MAX_PAYLOAD_BYTES
+from allye_protocol.convert import decode
+from allye_protocol.digest import digest
+from allye_protocol.errors import EncodeError, ErrorCode, Problem, RefusalError, StoreError
 from allye_protocol.events import (
     DefaultControl,
-    DeviceEvent,
     ScheduleAdmitted,
+    ScheduleCancelled,
     ScheduleRefused,
     ScheduleRepeated,
     ScheduleSettled,
     SecurityAlert,
     SlotEnded,
-    SlotStarted,
 )
 from allye_protocol.frame import Frame
-from allye_protocol.messages import Ack, AckStatus, ExecutionResult, ExecutionStatus, Kind, Schedule
+from allye_protocol.messages import Ack, AckStatus, BatteryState, Clock, EventType, Kind, Schedule, ScheduleEvent, sequence_at
 from allye_protocol.session import DeviceSession, Reading
 from allye_protocol.store import MemoryStore, Rank
 from allye_protocol.store.sqlite import SqliteStore
 from allye_protocol.topics import Channel
 from allye_protocol.tracing import TraceContext
-from tests.builders import CONFIG, DEVICE, HELLO, MICROSECOND, NOON, SLOT, TRACE_ID, frame_of, schedule, seeded
+from tests.builders import (
+    CONFIG,
+    DEVICE,
+    HELLO,
+    LIMIT_W,
+    MICROSECOND,
+    NOON,
+    SLOT,
+    TRACE_ID,
+    V1_HELLO,
+    cancel,
+    frame_of,
+    schedule,
+    v1_schedule,
+)
+from tests.session.device_world import NOW, apply, config_of, kinds, receive, sent, session_over, statuses
+from tests.store.contract import contents
 from tests.store.faults import failing_store
 from tests.strategies import instants
 
@@ -42,10 +59,11 @@ if TYPE_CHECKING:
 
     from allye_protocol.store import DeviceStore
 
-NOW = NOON - SLOT
 END = NOON + SLOT
 BUSY = Problem(code=ErrorCode.DEVICE_BUSY, message="in use")
 STEEP = Problem(code=ErrorCode.LIMIT_RAMP, message="too steep")
+SEQUENCE = sequence_at(NOW)
+JSON = "application/json"
 
 
 @pytest.fixture(params=["memory", "sqlite"])
@@ -58,32 +76,9 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[DeviceStor
     made.close()
 
 
-def session_over(store: Any) -> DeviceSession:
-    return DeviceSession(CONFIG, store, random_bytes=seeded())
-
-
 @pytest.fixture
 def session(store: DeviceStore) -> DeviceSession:
     return session_over(store)
-
-
-def sent(store: DeviceStore) -> list[Any]:
-    """The messages in the outbox, oldest first."""
-    return [decode(row.payload, row.kind) for row in store.outbox(10_000)]
-
-
-def statuses(store: DeviceStore) -> list[tuple[str, str]]:
-    return [(each.schedule_id, each.status) for each in sent(store)]
-
-
-def apply(session: DeviceSession, *schedules: Schedule, now: datetime = NOW) -> None:
-    for each in schedules:
-        session.receive(frame_of(each), now)
-        session.applied(each.schedule_id, now)
-
-
-def kinds(events: list[DeviceEvent]) -> list[type]:
-    return [type(event) for event in events]
 
 
 # What it is made of.
@@ -92,7 +87,7 @@ def kinds(events: list[DeviceEvent]) -> list[type]:
 def test_a_hello_that_no_peer_would_accept_is_refused_when_the_session_is_made() -> None:
     config = msgspec.structs.replace(CONFIG, hello=msgspec.structs.replace(HELLO, versions=()))
     with pytest.raises(EncodeError):
-        DeviceSession(config, MemoryStore(), random_bytes=seeded())
+        session_over(MemoryStore(), config)
 
 
 NAIVE = datetime(2026, 3, 1, 12)  # noqa: DTZ001 - the mistake that is told
@@ -107,6 +102,7 @@ NAIVE = datetime(2026, 3, 1, 12)  # noqa: DTZ001 - the mistake that is told
         lambda session: session.failed("plan-a", BUSY, NAIVE),
         lambda session: session.tick(NAIVE, None),
         lambda session: session.next_deadline(NAIVE),
+        lambda session: session.status(NAIVE),
         lambda session: session.frames_to_send(NAIVE),
         lambda session: session.not_sent(1, NAIVE),
         lambda session: session.store_failure(frame_of(schedule()), StoreError(ErrorCode.STORE_FULL, "full"), NAIVE),
@@ -131,16 +127,16 @@ def test_a_schedule_is_received_then_applied(session: DeviceSession, store: Devi
     assert (received.status, received.timestamp, received.applied_at) == (AckStatus.RECEIVED, NOW, None)
     assert (applied.status, applied.timestamp, applied.applied_at) == (AckStatus.APPLIED, NOW + MICROSECOND, NOW + MICROSECOND)
     assert {each.trace_id for each in (received, applied)} == {TRACE_ID}
-    assert [slot.rate_w for slot in store.slots(NOON, END)] == [100_000]
+    assert [slot.rate_w for slot in session.plan.slots(NOON, END)] == [100_000]
 
 
 def test_a_schedule_that_the_battery_refuses_leaves_the_plan_as_it_was(session: DeviceSession, store: DeviceStore) -> None:
     apply(session, schedule())
-    session.receive(frame_of(schedule("plan-b", rates_kw=(1.0,), generated_at=NOW)), NOW)
+    session.receive(frame_of(schedule("plan-b", rates_w=(1,), generated_at=NOW)), NOW)
     (settled,) = session.failed("plan-b", STEEP, NOW)
     assert settled == ScheduleSettled(schedule_id="plan-b", status=AckStatus.FAILED, problem=STEEP, trace_id=TRACE_ID)
-    assert [slot.schedule_id for slot in store.slots(NOON, END)] == ["plan-a"]
-    assert sent(store)[-1].error_reason == STEEP.reason()
+    assert [slot.schedule_id for slot in session.plan.slots(NOON, END)] == ["plan-a"]
+    assert (sent(store)[-1].error.code, sent(store)[-1].error.message) == (STEEP.code, STEEP.message)
 
 
 def test_settling_twice_answers_once(session: DeviceSession, store: DeviceStore) -> None:
@@ -167,8 +163,9 @@ def test_a_repetition_is_answered_as_before_and_changes_nothing(session: DeviceS
     [
         (schedule(start=NOW - timedelta(hours=3)), ErrorCode.TIME_EXPIRED),
         (schedule(start=NOW + timedelta(days=9)), ErrorCode.TIME_TOO_FAR),
-        (schedule(rates_kw=(0.0, 150.1)), ErrorCode.LIMIT_POWER),
-        (schedule(rates_kw=(-150.1,)), ErrorCode.LIMIT_POWER),
+        (schedule(expires_at=NOW), ErrorCode.TIME_EXPIRED),
+        (schedule(rates_w=(0, 150_100)), ErrorCode.LIMIT_POWER),
+        (schedule(rates_w=(-150_100,)), ErrorCode.LIMIT_POWER),
     ],
 )
 def test_a_refused_schedule_is_answered_with_its_code(
@@ -178,7 +175,9 @@ def test_a_refused_schedule_is_answered_with_its_code(
     assert isinstance(refused, ScheduleRefused)
     assert refused.problem.code is code
     (answer,) = sent(store)
-    assert (answer.schedule_id, answer.status, answer.error_reason) == ("plan-a", AckStatus.FAILED, refused.problem.reason())
+    assert (answer.schedule_id, answer.status, answer.error.code) == ("plan-a", AckStatus.FAILED, code)
+    assert (answer.error.path, answer.error.message) == (refused.problem.path, refused.problem.message)
+    assert (answer.digest, answer.sequence, answer.retryable) == (digest(arriving), arriving.sequence, False)
     assert store.rejected() == []
     assert session.receive(frame_of(arriving), NOW) == [ScheduleRepeated(schedule_id="plan-a", trace_id=TRACE_ID)]
     assert sent(store) == [answer, answer]
@@ -196,9 +195,7 @@ def test_a_schedule_from_the_future_is_to_be_tried_again(session: DeviceSession,
     (refused,) = session.receive(arriving, NOW - timedelta(minutes=10))
     assert isinstance(refused, ScheduleRefused)
     assert refused.problem.code is ErrorCode.ORDER_IN_FUTURE
-    code = code_of_reason(sent(store)[0].error_reason)
-    assert code is not None
-    assert code.retryable
+    assert (sent(store)[0].error.code, sent(store)[0].retryable) == (ErrorCode.ORDER_IN_FUTURE, True)
     assert kinds(session.receive(arriving, NOW)) == [ScheduleAdmitted]
 
 
@@ -229,7 +226,7 @@ def test_what_cannot_be_read_is_answered_and_its_head_kept(
     (kept,) = store.rejected()
     assert isinstance(refused, ScheduleRefused)
     assert refused.problem.code is code
-    assert code_of_reason(answer.error_reason) is code
+    assert answer.error.code == code
     assert answer.schedule_id == refused.reference
     assert len(answer.schedule_id) == 64 if reference is None else answer.schedule_id == reference
     assert (kept.size_bytes, kept.head, kept.at) == (len(frame.payload), frame.payload[:256], NOW)
@@ -276,14 +273,14 @@ def test_no_flood_of_refusals_costs_a_result_or_an_answer(tmp_path: Path) -> Non
         apply(session, schedule())
         for number in range(10):
             session.receive(unreadable(b"x%d" % number), NOW)
-            session.receive(frame_of(schedule(f"plan-{number}", rates_kw=(999.0,), generated_at=NOW)), NOW)
+            session.receive(frame_of(schedule(f"plan-{number}", rates_w=(999_000,), generated_at=NOW)), NOW)
         assert store.outbox_size() == 5
         session.tick(NOON, Reading(0.0))
         assert kinds(session.tick(END, Reading(50_000))) == [SlotEnded, DefaultControl]
         for number in range(10):
             session.receive(unreadable(b"y%d" % number), END)
         rows = store.outbox(9)
-        assert [row.rank for row in rows] == [Rank.ANSWER, Rank.ANSWER, Rank.REFUSAL, Rank.REFUSAL, Rank.RESULT]
+        assert [row.rank for row in rows] == [Rank.ANSWER, Rank.ANSWER, Rank.EVENT, Rank.RESULT, Rank.EVENT]
         if isinstance(store, SqliteStore):
             store.close()
 
@@ -296,18 +293,17 @@ def test_an_outbox_full_of_answers_stops_no_slot() -> None:
         session.receive(frame_of(schedule()), NOW)
     session.tick(NOON, Reading(0.0))
     session.tick(END, Reading(50_000))
-    assert store.outbox(9)[-1].rank is Rank.RESULT
-    assert store.outbox_size() == 5
+    assert [row.rank for row in store.outbox(9)] == [*[Rank.ANSWER] * 4, Rank.RESULT]
 
 
 @pytest.mark.parametrize(
     ("arriving", "rank"),
     [
         pytest.param(schedule("plan-b", generated_at=NOW), Rank.ANSWER, id="received"),
-        pytest.param(schedule("plan-b", rates_kw=(999.0,), generated_at=NOW), Rank.REFUSAL, id="remembered"),
+        pytest.param(schedule("plan-b", rates_w=(999_000,), generated_at=NOW), Rank.REFUSAL, id="remembered"),
         pytest.param(schedule("plan-b"), Rank.PASSING, id="stale"),
         pytest.param(schedule("plan-b", generated_at=NOW + SLOT), Rank.PASSING, id="from the future"),
-        pytest.param(schedule("plan-a", rates_kw=(1.0,)), Rank.PASSING, id="conflict"),
+        pytest.param(schedule("plan-a", rates_w=(1,)), Rank.PASSING, id="conflict"),
     ],
 )
 def test_an_answer_ranks_by_whether_it_can_be_had_again(
@@ -322,6 +318,7 @@ frames = st.builds(
     Frame,
     topic=st.one_of(
         st.just(f"devices/{DEVICE}/schedule"),
+        st.just(f"devices/{DEVICE}/cancel"),
         st.builds(topics.build, st.sampled_from([DEVICE, "other"]), st.sampled_from(Channel)),
         st.text(max_size=30),
         st.text(st.characters(categories=["Cs", "Cc"]), max_size=5),
@@ -332,13 +329,13 @@ frames = st.builds(
             lambda at, byte, whole: whole[:at] + bytes([byte]) + whole[at + 1 :],
             st.integers(0, 300),
             st.integers(0, 255),
-            st.just(frame_of(schedule()).payload),
+            st.sampled_from([frame_of(each).payload for each in (schedule(), v1_schedule(), cancel(sent_at=NOW))]),
         ),
         st.sampled_from([b"[" * 60_000, b'{"a":' * 10_000, b"9" * 60_000, b"\xff" * 70_000, b'{"schedule_id":"\\ud800"}']),
     ),
     qos=st.integers(0, 2),
     retain=st.booleans(),
-    content_type=st.none() | st.sampled_from(["application/json", "application/json; charset=utf-8"]) | st.text(max_size=9),
+    content_type=st.none() | st.sampled_from([*ENCODINGS, "application/json; charset=utf-8"]) | st.text(max_size=9),
     user_properties=st.lists(
         st.tuples(st.sampled_from(["traceparent", "tracestate", "x"]), st.text(max_size=60)), max_size=3
     ).map(tuple),
@@ -352,11 +349,12 @@ def test_no_frame_whatever_is_in_it_raises(arriving: list[Frame], now: datetime,
     session = session_over(store)
     for frame in arriving:
         (event,) = session.receive(frame, now, clock_trusted=trusted)
-        assert isinstance(event, ScheduleAdmitted | ScheduleRefused | ScheduleRepeated | SecurityAlert)
+        assert isinstance(event, ScheduleAdmitted | ScheduleRefused | ScheduleRepeated | SecurityAlert | ScheduleCancelled)
         msgspec.msgpack.encode(store.rejected())
     for outgoing in session.frames_to_send(now, 100):
-        assert outgoing.frame.topic == f"devices/{DEVICE}/ack"
-        assert isinstance(decode(outgoing.frame.payload, Kind.ACK), Ack)
+        assert outgoing.frame.topic in {f"devices/{DEVICE}/ack", f"devices/{DEVICE}/event"}
+        kind = Kind.ACK if outgoing.frame.topic.endswith("ack") else Kind.SCHEDULE_EVENT
+        assert isinstance(decode(outgoing.frame.payload, kind, outgoing.frame.content_type), Ack | ScheduleEvent)
 
 
 def test_a_message_that_could_not_be_stored_leaves_nothing_and_can_be_answered_outside(store: DeviceStore) -> None:
@@ -370,9 +368,8 @@ def test_a_message_that_could_not_be_stored_leaves_nothing_and_can_be_answered_o
     answer = decode(frame.payload, Kind.ACK)
     assert isinstance(answer, Ack)
     assert (frame.topic, answer.schedule_id, answer.status) == (f"devices/{DEVICE}/ack", "plan-a", AckStatus.FAILED)
-    code = code_of_reason(answer.error_reason)
-    assert code is ErrorCode.STORE_FAILED
-    assert code.retryable
+    assert answer.error is not None
+    assert (answer.error.code, answer.is_retryable) == (ErrorCode.STORE_FAILED, True)
     broken[0] = False
     assert kinds(session.receive(frame_of(schedule()), NOW)) == [ScheduleAdmitted]
 
@@ -393,11 +390,20 @@ def test_an_alert_that_could_not_be_stored_is_not_counted_as_answered(store: Dev
 
 ORDERS = list(permutations(range(4)))
 FOUR = [
-    schedule("plan-a", rates_kw=(1.0, 1.0, 1.0, 1.0, 1.0), generated_at=NOW - timedelta(minutes=4)),
-    schedule("plan-b", start=NOON + SLOT, rates_kw=(2.0, 2.0, 2.0), generated_at=NOW - timedelta(minutes=3)),
-    schedule("plan-c", start=NOON + 2 * SLOT, rates_kw=(3.0,), generated_at=NOW - timedelta(minutes=2)),
-    schedule("plan-d", start=NOON + 2 * SLOT, rates_kw=(4.0, 4.0), generated_at=NOW - timedelta(minutes=1)),
+    schedule("plan-a", rates_w=(1, 1, 1, 1, 1), generated_at=NOW - timedelta(minutes=4)),
+    schedule("plan-b", start=NOON + SLOT, rates_w=(2, 2, 2), generated_at=NOW - timedelta(minutes=3)),
+    schedule("plan-c", start=NOON + 2 * SLOT, rates_w=(3,), generated_at=NOW - timedelta(minutes=2)),
+    schedule("plan-d", start=NOON + 2 * SLOT, rates_w=(4, 4), generated_at=NOW - timedelta(minutes=1)),
 ]
+
+
+def planned(session: DeviceSession) -> dict[datetime, int | None]:
+    return {slot.start: slot.rate_w for slot in session.plan.slots(NOON, NOON + 9 * SLOT)}
+
+
+def asked(schedules: list[Schedule]) -> dict[datetime, int | None]:
+    """What schedules ask for, the later in the list deciding."""
+    return {each.start + each.resolution * index: rate for each in schedules for index, rate in enumerate(each.rates_w)}
 
 
 @pytest.mark.parametrize("order", ORDERS, ids=lambda order: "".join("abcd"[index] for index in order))
@@ -418,11 +424,10 @@ def test_the_plan_is_that_of_the_highest_order_whatever_arrives_when(order: tupl
                 arrived.append(event.schedule)
             for again in (FOUR[index], FOUR[order[0]]):
                 assert kinds(session.receive(frame_of(again), NOW)) != [ScheduleAdmitted]
-        assert [each.generated_at for each in arrived] == sorted(each.generated_at for each in arrived)
+        assert [each.sequence for each in arrived] == sorted(each.sequence for each in arrived)
         assert arrived[-1] is not None
         assert arrived[-1].schedule_id == "plan-d"
-        planned = {slot.start: slot.rate_w for slot in store.slots(NOON, NOON + 9 * SLOT)}
-        assert planned == {slot.start: slot.rate_w for each in arrived for slot in each.intervals}
+        assert planned(session) == asked(arrived)
 
 
 @pytest.mark.parametrize("order", ORDERS, ids=lambda order: "".join("abcd"[index] for index in order))
@@ -433,161 +438,410 @@ def test_the_plan_is_that_of_the_highest_order_whatever_the_battery_takes_first(
         session.receive(frame_of(each), NOW)
     for index in order:
         session.applied(FOUR[index].schedule_id, NOW)
-    planned = {slot.start: slot.rate_w for slot in store.slots(NOON, NOON + 9 * SLOT)}
-    assert planned == {slot.start: slot.rate_w for each in FOUR for slot in each.intervals}
+    assert planned(session) == asked(FOUR)
 
 
-# What is executed.
+SAME_HORIZON = [schedule(f"plan-{name}", rates_w=(index,) * 4, sequence=SEQUENCE + index) for index, name in enumerate("abcd")]
 
 
-def test_a_slot_begins_ends_and_is_reported_once(session: DeviceSession, store: DeviceStore) -> None:
-    apply(session, schedule(rates_kw=(100.0, -50.0)))
-    assert session.next_deadline(NOW) == NOON
-    assert session.tick(NOW, Reading(0.0)) == [DefaultControl(since=NOW)]
-    assert session.tick(NOW, Reading(0.0)) == []
-    (started,) = session.tick(NOON, Reading(0.0))
-    assert isinstance(started, SlotStarted)
-    assert started.slot.rate_w == 100_000
-    assert session.next_deadline(NOON) == END
-    for minute in range(1, 30):
-        assert session.tick(NOON + timedelta(minutes=minute), Reading(100_000 * minute / 60)) == []
-    ended, following = session.tick(END, Reading(50_000))
-    assert isinstance(ended, SlotEnded)
-    assert isinstance(following, SlotStarted)
-    assert (ended.result.status, ended.result.actual_rate_kw) == (ExecutionStatus.SUCCEED, 100.0)
-    assert following.slot.rate_w == -50_000
-    assert session.tick(END, Reading(50_000)) == []
-    assert sent(store)[-1] == ended.result
-    ended, idle = session.tick(END + SLOT, Reading(50_000))
-    assert isinstance(ended, SlotEnded)
-    assert idle == DefaultControl(since=END + SLOT)
-    assert session.next_deadline(END + SLOT) is None
+@pytest.mark.parametrize("order", ORDERS, ids=lambda order: "".join("abcd"[index] for index in order))
+def test_of_schedules_with_one_horizon_the_highest_is_the_plan_in_the_end(order: tuple[int, ...]) -> None:
+    """Every permutation, every arrival and the first one repeated, and a restart or none between any two."""
+    for restarts in product([False, True], repeat=4):
+        store = MemoryStore()
+        session = session_over(store)
+        for index, restart in zip(order, restarts, strict=True):
+            for each in (SAME_HORIZON[index], SAME_HORIZON[index], SAME_HORIZON[order[0]]):
+                events = receive(session, each)
+                if restart:
+                    session = session_over(store)
+                    events = session.resume(NOW)
+                for event in events:
+                    if isinstance(event, ScheduleAdmitted):
+                        session.applied(event.schedule.schedule_id, NOW)
+        assert planned(session) == asked(SAME_HORIZON[3:])
 
 
-def test_a_plan_that_comes_in_mid_slot_asks_for_a_tick_at_once(session: DeviceSession) -> None:
-    """The one who follows the deadlines and nothing else begins it now, not at the slot's end."""
-    now = NOON + timedelta(minutes=5)
-    session.tick(now, Reading(0.0))
-    for name, minutes in (("plan-a", -1), ("plan-b", 0)):
-        apply(session, schedule(name, generated_at=now + timedelta(minutes=minutes)), now=now)
-        assert session.next_deadline(now) == now
-        (started,) = session.tick(now, Reading(0.0))
-        assert isinstance(started, SlotStarted)
-        assert started.slot.schedule_id == name
-        assert session.next_deadline(now) == END
+# What version 2 answers.
 
 
-def test_a_session_built_in_mid_slot_asks_for_its_first_tick_at_once(session: DeviceSession, store: DeviceStore) -> None:
-    apply(session, schedule())
-    now = NOON + timedelta(minutes=5)
-    again = session_over(store)
-    assert again.next_deadline(now) == now
-    again.tick(now, None, clock_trusted=False)
-    assert again.next_deadline(now) is None
-    again.tick(now, None)
-    assert again.next_deadline(now) == END
+def v2_session(store: DeviceStore, **others: Any) -> DeviceSession:
+    """A session whose cloud has spoken version 2."""
+    session = session_over(store, **others)
+    receive(session, schedule("first", sequence=1, dry_run=True), NOW)
+    session.failed("first", STEEP, NOW)
+    for row in store.outbox(9):
+        store.pop(row.number)
+    return session
 
 
-def test_a_restart_in_mid_slot_goes_on_with_the_slot(session: DeviceSession, store: DeviceStore) -> None:
-    apply(session, schedule())
-    for minute in range(10):
-        session.tick(NOON + timedelta(minutes=minute), Reading(100_000 * minute / 60))
-    again = session_over(store)
-    assert again.resume(NOON) == []
-    (started,) = again.tick(NOON + timedelta(minutes=11), Reading(100_000 * 11 / 60))
-    assert isinstance(started, SlotStarted)
-    for minute in range(12, 30):
-        again.tick(NOON + timedelta(minutes=minute), Reading(100_000 * minute / 60))
-    ended = again.tick(END, Reading(50_000))[0]
-    assert isinstance(ended, SlotEnded)
-    assert (ended.result.status, ended.result.actual_rate_kw) == (ExecutionStatus.SUCCEED, 100.0)
-    assert ended.judgement.coverage == pytest.approx(29 / 30)
+@pytest.mark.parametrize("trusted", [True, False])
+def test_an_answer_says_how_far_its_times_can_be_relied_on(store: DeviceStore, trusted: bool) -> None:
+    session = v2_session(store)
+    session.receive(frame_of(schedule(sequence=2)), NOW, clock_trusted=trusted)
+    (answer,) = sent(store)
+    assert answer.clock == Clock(synced=trusted)
 
 
-def test_a_newer_schedule_switches_the_running_slot_at_once(session: DeviceSession) -> None:
+def test_the_answers_to_a_schedule_say_what_was_understood(store: DeviceStore) -> None:
+    session = v2_session(store)
+    apply(session, schedule("plan-a", sequence=2))
+    apply(session, schedule("plan-b", sequence=3), now=NOW + MICROSECOND)
+    received, applied = sent(store)[2:]
+    for answer in (received, applied):
+        assert (answer.sequence, answer.digest) == (3, digest(schedule()))
+        assert (answer.received_at, answer.trace_id) == (NOW + MICROSECOND, TRACE_ID)
+    assert (received.superseded, applied.superseded) == ((), ("plan-a",))
+
+
+def test_a_conflict_is_answered_with_both_digests(store: DeviceStore) -> None:
+    session = v2_session(store)
+    apply(session, schedule(sequence=2))
+    receive(session, schedule(rates_w=(1,), sequence=3))
+    answer = sent(store)[-1]
+    assert (answer.error.code, answer.retryable) == (ErrorCode.ORDER_CONFLICT, False)
+    assert (answer.digest, answer.error.digest) == (digest(schedule(rates_w=(1,))), digest(schedule()))
+    assert [slot.rate_w for slot in session.plan.slots(NOON, END)] == [100_000]
+
+
+def test_what_is_stale_is_answered_with_the_current_sequence(store: DeviceStore) -> None:
+    session = v2_session(store)
+    apply(session, schedule(sequence=7))
+    for stale in (7, 6):
+        receive(session, schedule("plan-b", sequence=stale))
+        answer = sent(store)[-1]
+        assert (answer.error.code, answer.sequence) == (ErrorCode.ORDER_STALE, 7)
+        assert (answer.error.value, answer.error.limit) == (stale, 7)
+
+
+def test_a_setpoint_beyond_the_limit_is_answered_with_its_slot_and_figures(store: DeviceStore) -> None:
+    session = v2_session(store)
+    receive(session, schedule(rates_w=(0, None, LIMIT_W + 1), sequence=2))
+    (answer,) = sent(store)
+    error = answer.error
+    assert (error.code, error.path, error.slot, error.value, error.limit) == (
+        ErrorCode.LIMIT_POWER,
+        "/rates_w/2",
+        2,
+        LIMIT_W + 1,
+        LIMIT_W,
+    )
+
+
+def test_a_schedule_that_failed_and_may_be_retried_is_taken_with_the_same_sequence(store: DeviceStore) -> None:
+    session = v2_session(store)
+    for attempt in range(3):
+        assert kinds(receive(session, schedule(sequence=2))) == [ScheduleAdmitted]
+        session.failed("plan-a", BUSY, NOW)
+        assert sent(store)[-1].retryable is True
+        assert len(sent(store)) == 2 * (attempt + 1)
+    receive(session, schedule(sequence=2))
+    session.applied("plan-a", NOW)
+    assert [slot.rate_w for slot in session.plan.slots(NOON, END)] == [100_000]
+
+
+def test_a_dry_run_is_answered_and_leaves_the_plan_and_the_order(store: DeviceStore) -> None:
+    session = v2_session(store)
+    apply(session, schedule(sequence=2))
+    apply(session, schedule("plan-b", rates_w=(1,), sequence=SEQUENCE, dry_run=True))
+    assert statuses(store)[2:] == [("plan-b", "RECEIVED"), ("plan-b", "APPLIED")]
+    assert [slot.schedule_id for slot in session.plan.slots(NOON, END)] == ["plan-a"]
+    assert store.high_water() == 2
+    assert kinds(receive(session, schedule("plan-c", sequence=3))) == [ScheduleAdmitted]
+
+
+def test_slots_without_setpoint_are_planned_as_such(session: DeviceSession) -> None:
+    apply(session, schedule(rates_w=(None, 5, None)))
+    assert [slot.rate_w for slot in session.plan.slots(NOON, END + SLOT * 2)] == [None, 5, None]
+
+
+def test_limits_of_a_schedule_are_in_its_slots(session: DeviceSession) -> None:
+    apply(session, schedule(soc_min_pct=20.0, soc_max_pct=80.0, ramp_w_per_s=500))
+    (slot,) = session.plan.slots(NOON, END)
+    assert (slot.soc_min_pct, slot.soc_max_pct, slot.ramp_w_per_s) == (20.0, 80.0, 500)
+
+
+# Cancels.
+
+
+def cancelled_in(store: DeviceStore) -> list[ScheduleEvent]:
+    return [each for each in sent(store) if isinstance(each, ScheduleEvent) and each.event is EventType.CANCELLED]
+
+
+def test_a_cancel_takes_an_applied_schedule_out_of_the_plan_and_is_answered(store: DeviceStore) -> None:
+    session = v2_session(store)
+    apply(session, schedule(sequence=2))
+    arriving = cancel(sent_at=NOW)
+    (taken,) = receive(session, arriving)
+    assert taken == ScheduleCancelled(cancel=arriving, cut=("plan-a",), repeated=False, trace_id=TRACE_ID)
+    (answer,) = cancelled_in(store)
+    assert (answer.schedule_id, answer.sequence, answer.timestamp, answer.error) == ("plan-a", SEQUENCE, NOW, None)
+    assert answer.trace_id == TRACE_ID
+    assert session.plan.at(NOON) is None
+    row = store.outbox(9)[-1]
+    assert (row.kind, row.rank) == (Kind.SCHEDULE_EVENT, Rank.ANSWER)
+
+
+def test_a_cancel_from_an_instant_leaves_what_comes_before(store: DeviceStore) -> None:
+    session = v2_session(store)
+    apply(session, schedule(rates_w=(1, 2, 3), sequence=2))
+    receive(session, cancel(None, effective_from=END + timedelta(minutes=10), sent_at=NOW))
+    assert [slot.rate_w for slot in session.plan.slots(NOON, END + 9 * SLOT)] == [1, 2]
+    slot = session.plan.at(END)
+    assert slot is not None
+    assert slot.until == END + timedelta(minutes=10)
+
+
+def test_a_cancel_of_a_waiting_schedule_fails_it_and_both_are_answered(store: DeviceStore) -> None:
+    session = v2_session(store)
+    receive(session, schedule(sequence=2))
+    settled, taken = receive(session, cancel(sent_at=NOW))
+    assert isinstance(settled, ScheduleSettled)
+    assert isinstance(taken, ScheduleCancelled)
+    assert (settled.schedule_id, settled.status, taken.cut) == ("plan-a", AckStatus.FAILED, ())
+    assert settled.problem is not None
+    assert settled.problem.code is ErrorCode.ORDER_CANCELLED
+    assert statuses(store) == [("plan-a", "RECEIVED"), ("plan-a", "FAILED")]
+    assert len(cancelled_in(store)) == 1
+    assert session.applied("plan-a", NOW) == []
+    assert session.plan.at(NOON) is None
+
+
+def test_a_schedule_that_comes_after_its_cancel_is_refused(store: DeviceStore) -> None:
+    session = v2_session(store)
+    receive(session, cancel(sent_at=NOW - SLOT))
+    (refused,) = receive(session, schedule(sequence=SEQUENCE))
+    assert isinstance(refused, ScheduleRefused)
+    assert refused.problem.code is ErrorCode.ORDER_CANCELLED
+    assert (sent(store)[-1].error.code, sent(store)[-1].retryable) == (ErrorCode.ORDER_CANCELLED, False)
+
+
+def test_a_retry_that_comes_after_its_cancel_is_refused(store: DeviceStore) -> None:
+    session = v2_session(store)
+    receive(session, schedule(sequence=2))
+    session.failed("plan-a", BUSY, NOW)
+    receive(session, cancel(sent_at=NOW - SLOT))
+    (refused,) = receive(session, schedule(sequence=SEQUENCE))
+    assert isinstance(refused, ScheduleRefused)
+    assert refused.problem.code is ErrorCode.ORDER_CANCELLED
+
+
+def test_a_repeated_cancel_gets_the_same_answer_again(store: DeviceStore) -> None:
+    session = v2_session(store)
+    apply(session, schedule(sequence=2))
+    receive(session, cancel(sent_at=NOW))
+    apply(session, schedule("plan-b", sequence=SEQUENCE + 1), now=NOW + MICROSECOND)
+    (taken,) = receive(session_over(store), cancel(sent_at=NOW), END + timedelta(days=2))
+    assert isinstance(taken, ScheduleCancelled)
+    assert (taken.repeated, taken.cut) == (True, ())
+    first, second = cancelled_in(store)
+    assert first == second
+    assert [slot.schedule_id for slot in session.plan.slots(NOON, END)] == ["plan-b"]
+
+
+@pytest.mark.parametrize(
+    ("arriving", "trusted", "reference", "code"),
+    [
+        pytest.param(cancel(sequence=2), True, "plan-a", ErrorCode.ORDER_STALE, id="stale"),
+        pytest.param(cancel(sent_at=NOON), True, "plan-a", ErrorCode.ORDER_IN_FUTURE, id="in the future"),
+        pytest.param(cancel(sent_at=NOW), False, "plan-a", ErrorCode.DEVICE_CLOCK_UNTRUSTED, id="clock not trusted"),
+        pytest.param(cancel(None, effective_from=NOON, sequence=2), True, "2", ErrorCode.ORDER_STALE, id="of no schedule"),
+    ],
+)
+def test_a_cancel_that_does_not_count_is_answered_and_changes_nothing(
+    store: DeviceStore, arriving: Any, trusted: bool, reference: str, code: ErrorCode
+) -> None:
+    session = v2_session(store)
+    apply(session, schedule(sequence=2))
+    before = contents(store, ["plan-a"], [arriving.sequence])
+    (refused,) = session.receive(frame_of(arriving), NOW, clock_trusted=trusted)
+    assert isinstance(refused, ScheduleRefused)
+    assert (refused.reference, refused.problem.code) == (reference, code)
+    (answer,) = cancelled_in(store)
+    assert answer.error is not None
+    assert (answer.sequence, answer.error.code) == (arriving.sequence, code)
+    after = contents(store, ["plan-a"], [arriving.sequence])
+    assert after._replace(outbox=after.outbox[:-1]) == before
+
+
+def test_the_order_of_cancels_and_schedules_is_one(store: DeviceStore) -> None:
+    session = v2_session(store)
+    receive(session, cancel(None, effective_from=NOON, sent_at=NOW))
+    (refused,) = receive(session, schedule(sequence=SEQUENCE))
+    assert isinstance(refused, ScheduleRefused)
+    assert refused.problem.code is ErrorCode.ORDER_STALE
+
+
+def test_a_plan_for_time_that_was_cancelled_is_a_new_one(store: DeviceStore) -> None:
+    session = v2_session(store)
+    apply(session, schedule(rates_w=(1, 1), sequence=2))
+    receive(session, cancel(None, effective_from=NOON, sent_at=NOW))
+    apply(session, schedule("plan-b", start=END, rates_w=(2,), sequence=SEQUENCE + 1))
+    assert planned(session) == {END: 2}
+
+
+# Versions.
+
+
+def test_version_1_is_taken_and_answered_in_version_1(session: DeviceSession, store: DeviceStore) -> None:
+    (admitted,) = receive(session, v1_schedule(rates_kw=(1.5, -0.25)))
+    assert isinstance(admitted, ScheduleAdmitted)
+    assert (admitted.schedule.rates_w, admitted.schedule.sequence) == (
+        (1500, -250),
+        sequence_at(admitted.schedule.generated_at),
+    )
+    session.applied("plan-a", NOW)
+    assert statuses(store) == [("plan-a", "RECEIVED"), ("plan-a", "APPLIED")]
+    for _, frame in session.frames_to_send(NOW):
+        assert frame.content_type == JSON
+        body = msgspec.json.decode(frame.payload)
+        assert {"schedule_id", "device_id", "status", "timestamp", "trace_id"} <= body.keys()
+        assert not {"version", "sequence", "clock", "digest"} & body.keys()
+    session.tick(NOON, Reading(0.0))
+    session.tick(END, Reading(750.0))
+    (_, frame) = session.frames_to_send(END)[-1]
+    assert frame.topic == f"devices/{DEVICE}/execution"
+    assert msgspec.json.decode(frame.payload)["interval"] == {"start": "2026-03-01T12:00:00Z", "end": "2026-03-01T12:30:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("versions", "arriving", "supported"),
+    [
+        ((1,), schedule(), (1,)),
+        ((1,), cancel(sent_at=NOW), (1,)),
+        ((2,), v1_schedule(), (2,)),
+    ],
+    ids=["version 2 on a device of version 1", "a cancel on a device of version 1", "version 1 on a device of version 2"],
+)
+def test_a_version_that_the_device_does_not_speak_is_refused_with_those_that_it_does(
+    store: DeviceStore, versions: tuple[int, ...], arriving: Any, supported: tuple[int, ...]
+) -> None:
+    session = session_over(store, config_of(versions=versions))
+    (refused,) = receive(session, arriving)
+    assert isinstance(refused, ScheduleRefused)
+    assert refused.problem.code is ErrorCode.VERSION_UNSUPPORTED
+    assert refused.reference == "plan-a"
+    ((_, frame),) = session.frames_to_send(NOW)
+    answer = decode(frame.payload, Kind.ACK, frame.content_type)
+    assert isinstance(answer, Ack)
+    assert answer.error is not None
+    assert (answer.schedule_id, answer.status, answer.error.code) == ("plan-a", AckStatus.FAILED, ErrorCode.VERSION_UNSUPPORTED)
+    assert answer.supported_versions == (supported if versions == (2,) else ())
+    assert store.entry("plan-a") is None
+    assert len(store.rejected()) == 1
+
+
+def test_a_version_that_nobody_knows_is_refused_with_those_that_the_device_speaks(store: DeviceStore) -> None:
+    session = v2_session(store)
+    session.receive(unreadable(b'{"schedule_id":"plan-x","version":9}'), NOW)
+    (answer,) = sent(store)
+    assert (answer.error.code, answer.supported_versions) == (ErrorCode.VERSION_UNSUPPORTED, (1, 2))
+
+
+def test_a_device_of_version_2_alone_speaks_it_from_the_first_word(store: DeviceStore) -> None:
+    session = session_over(store, config_of(versions=(2,)))
+    assert session.agreement.version == 2
+    session.receive(unreadable(b"{"), NOW)
+    (answer,) = sent(store)
+    assert answer.supported_versions == ()
+    assert msgspec.json.decode(store.outbox(1)[0].payload)["version"] == 2
+
+
+def test_a_device_of_version_1_alone_works_as_ever(store: DeviceStore) -> None:
+    session = session_over(store, msgspec.structs.replace(CONFIG, hello=V1_HELLO))
+    receive(session, v1_schedule())
+    session.applied("plan-a", NOW)
+    session.tick(NOON, Reading(0.0))
+    session.tick(END, Reading(50_000.0))
+    assert [row.kind for row in store.outbox(9)] == [Kind.ACK, Kind.ACK, Kind.EXECUTION_RESULT]
+    assert session.status(NOW) is None
+
+
+# Signatures.
+
+
+class Verdicts:
+    """A verifier that says what it is told to, and remembers what it was asked."""
+
+    def __init__(self, problem: Problem | None) -> None:
+        self.problem = problem
+        self.asked: list[tuple[Frame, Kind, str, datetime | None]] = []
+
+    def check(self, frame: Frame, kind: Kind, device_id: str, now: datetime | None) -> Problem | None:
+        self.asked.append((frame, kind, device_id, now))
+        return self.problem
+
+
+WRONG = Problem(code=ErrorCode.MESSAGE_BAD_SIGNATURE, message="not this key's")
+
+
+@pytest.mark.parametrize("arriving", [schedule(), cancel(sent_at=NOW), v1_schedule()], ids=["schedule", "cancel", "version 1"])
+def test_a_message_whose_signature_does_not_hold_is_refused_with_an_alert(store: DeviceStore, arriving: Any) -> None:
+    session = session_over(store, verifier=Verdicts(WRONG))
+    alert, refused = receive(session, arriving)
+    assert isinstance(alert, SecurityAlert)
+    assert isinstance(refused, ScheduleRefused)
+    assert alert.problem == refused.problem == WRONG
+    (answer,) = sent(store)
+    assert (answer.schedule_id, answer.error.code) == ("plan-a", ErrorCode.MESSAGE_BAD_SIGNATURE)
+    assert (store.high_water(), store.entry("plan-a"), store.agreement()) == (0, None, None)
+    assert len(store.rejected()) == 1
+
+
+def test_a_verifier_is_given_the_frame_its_kind_and_the_time_that_can_be_relied_on(store: DeviceStore) -> None:
+    verifier = Verdicts(None)
+    session = session_over(store, verifier=verifier)
+    frames_ = [frame_of(schedule()), frame_of(cancel(sent_at=NOW))]
+    session.receive(frames_[0], NOW)
+    session.receive(frames_[1], NOW, clock_trusted=False)
+    assert verifier.asked == [(frames_[0], Kind.SCHEDULE, DEVICE, NOW), (frames_[1], Kind.CANCEL, DEVICE, None)]
+
+
+def test_the_signature_of_what_is_not_for_this_device_is_not_looked_at(store: DeviceStore) -> None:
+    verifier = Verdicts(WRONG)
+    session = session_over(store, verifier=verifier)
+    session.receive(frame_of(schedule(device="other")), NOW)
+    session.receive(unreadable(b"{"), NOW)
+    assert verifier.asked == []
+
+
+# Status.
+
+
+def test_a_status_says_how_the_device_is(session: DeviceSession) -> None:
     apply(session, schedule())
     session.tick(NOON, Reading(0.0))
-    now = NOON + timedelta(minutes=10)
-    apply(session, schedule("plan-b", rates_kw=(-100.0,), generated_at=now), now=now)
-    (started,) = session.tick(now, Reading(0.0))
-    assert isinstance(started, SlotStarted)
-    assert (started.slot.rate_w, started.slot.schedule_id) == (-100_000, "plan-b")
-    ended = session.tick(END, Reading(0.0))[0]
-    assert isinstance(ended, SlotEnded)
-    assert ended.judgement.scheduled_w == pytest.approx(-100_000 / 3)
+    frame = session.status(NOON, power_w=99_500, soc_pct=51.5, state=BatteryState.CHARGING, clock_offset_ms=1.5)
+    assert frame is not None
+    assert (frame.topic, frame.qos, frame.retain) == (f"devices/{DEVICE}/status", 1, True)
+    found: Any = decode(frame.payload, Kind.DEVICE_STATUS, frame.content_type)
+    assert (found.online, found.timestamp, found.power_w, found.soc_pct) == (True, NOON, 99_500, 51.5)
+    assert (found.state, found.schedule_id) == (BatteryState.CHARGING, "plan-a")
+    assert found.clock == Clock(synced=True, offset_ms=1.5)
 
 
-def test_slots_that_passed_while_nothing_ran_are_reported_as_missed(session: DeviceSession, store: DeviceStore) -> None:
-    apply(session, schedule(rates_kw=(1.0,) * 48))
-    now = NOON + 47 * SLOT
-    assert session.next_deadline(now) == now
-    events = session.tick(now, None)
-    assert kinds(events) == [SlotEnded] * 47 + [SlotStarted]
-    missed = [each for each in sent(store) if isinstance(each, ExecutionResult)]
-    assert {code_of_reason(each.error_reason) for each in missed} == {ErrorCode.EXEC_MISSED}
+def test_a_status_without_a_running_slot_or_a_trusted_clock_says_so(session: DeviceSession) -> None:
+    session.tick(NOW, None, clock_trusted=False)
+    frame = session.status(NOW)
+    assert frame is not None
+    found: Any = decode(frame.payload, Kind.DEVICE_STATUS, frame.content_type)
+    assert (found.schedule_id, found.clock, found.power_w, found.soc_pct, found.state) == (
+        None,
+        Clock(synced=False),
+        None,
+        None,
+        None,
+    )
 
 
-def test_a_late_reading_says_nothing_about_the_slot_before(session: DeviceSession) -> None:
-    apply(session, schedule(rates_kw=(0.0,)))
-    session.tick(NOON, Reading(0.0))
-    ended = session.tick(END + timedelta(seconds=6), Reading(1000.0))[0]
-    assert isinstance(ended, SlotEnded)
-    assert ended.judgement.actual_w == 0.0
-
-
-def test_without_trusted_time_the_default_control_applies_and_no_slot_ends(session: DeviceSession, store: DeviceStore) -> None:
-    """A device that booted with the time of its last shutdown must not execute what that time asks for."""
+def test_the_last_will_says_that_the_device_is_gone_and_no_more(session: DeviceSession) -> None:
     apply(session, schedule())
     session.tick(NOON, Reading(0.0))
-    now = NOON + timedelta(minutes=1)
-    assert session.tick(now, Reading(0.0), clock_trusted=False) == [DefaultControl(since=now)]
-    assert session.tick(now, Reading(0.0), clock_trusted=False) == []
-    assert session.next_deadline(now) is None
-    later = END + timedelta(days=1)
-    assert session.tick(later, Reading(0.0), clock_trusted=False) == []
-    assert session.next_deadline(later) is None
-    assert kinds(session.tick(NOON + timedelta(minutes=2), Reading(0.0))) == [SlotStarted]
-
-
-@pytest.mark.parametrize("hours", [-1, 1])
-@pytest.mark.parametrize("phase", range(0, 121, 5))
-def test_a_clock_that_is_set_by_an_hour_costs_no_slot_and_reports_none_twice(hours: int, phase: int) -> None:
-    """Four slots, a reading every five minutes; at one of them the clock jumps."""
-    store = MemoryStore()
-    session = session_over(store)
-    apply(session, schedule(rates_kw=(10.0,) * 4))
-    now, jumped = NOON, False
-    ended: list[SlotEnded] = []
-    for _ in range(100):
-        if not jumped and now >= NOON + timedelta(minutes=phase):
-            now, jumped = now + timedelta(hours=hours), True
-        ended += [event for event in session.tick(now, Reading(0.0)) if isinstance(event, SlotEnded)]
-        deadline = session.next_deadline(now)
-        assert deadline is None or deadline > now
-        now += timedelta(minutes=5)
-    assert [event.slot.start for event in ended] == [NOON + SLOT * index for index in range(4)]
-    assert [each.interval.start for each in sent(store) if isinstance(each, ExecutionResult)] == [e.slot.start for e in ended]
-    assert all(0 <= event.judgement.coverage <= 1 for event in ended)
-
-
-def test_a_reading_that_is_no_number_stops_nothing(session: DeviceSession) -> None:
-    apply(session, schedule())
-    for minute, meter in enumerate([float("nan"), float("inf"), 0.0, float("nan"), None]):
-        session.tick(NOON + timedelta(minutes=minute), Reading(meter))
-    assert kinds(session.tick(END, Reading(float("nan")))) == [SlotEnded, DefaultControl]
-
-
-def test_a_tick_that_could_not_be_stored_happens_again(store: DeviceStore) -> None:
-    broken = [False]
-    session = session_over(failing_store(store, lambda name: broken[0] and name == "commit"))
-    apply(session, schedule())
-    session.tick(NOON, Reading(0.0))
-    broken[0] = True
-    with pytest.raises(StoreError):
-        session.tick(END, Reading(50_000.0))
-    assert session.next_deadline(END) == END
-    broken[0] = False
-    assert kinds(session.tick(END, Reading(50_000.0))) == [SlotEnded, DefaultControl]
+    frame = session.status(NOON, online=False)
+    assert frame is not None
+    found: Any = decode(frame.payload, Kind.DEVICE_STATUS, frame.content_type)
+    assert (found.online, found.schedule_id) == (False, None)
+    assert frame.retain
 
 
 # What a restart takes up.
@@ -607,7 +861,7 @@ def test_a_schedule_that_ended_the_process_three_times_is_quarantined(store: Dev
     session_over(store).receive(frame_of(schedule()), NOW)
     attempts = [session_over(store).resume(NOW) for _ in range(3)]
     assert [kinds(events) for events in attempts] == [[ScheduleAdmitted], [ScheduleAdmitted], [ScheduleSettled]]
-    assert code_of_reason(sent(store)[-1].error_reason) is ErrorCode.INTERNAL_QUARANTINED
+    assert sent(store)[-1].error.code == ErrorCode.INTERNAL_QUARANTINED
     session = session_over(store)
     assert session.resume(NOW) == []
     assert kinds(session.receive(frame_of(schedule()), NOW)) == [ScheduleRepeated]
@@ -658,7 +912,10 @@ def test_frames_carry_their_message_with_its_trace(session: DeviceSession) -> No
 def test_results_travel_on_their_own_channel(session: DeviceSession) -> None:
     apply(session, schedule())
     session.tick(END, None)
-    assert [outgoing.frame.topic for outgoing in session.frames_to_send(END)][-1] == f"devices/{DEVICE}/execution"
+    assert [outgoing.frame.topic for outgoing in session.frames_to_send(END)][2:] == [
+        f"devices/{DEVICE}/execution",
+        f"devices/{DEVICE}/event",
+    ]
 
 
 def test_hello_is_retained_and_says_what_the_device_is(session: DeviceSession) -> None:
@@ -667,14 +924,19 @@ def test_hello_is_retained_and_says_what_the_device_is(session: DeviceSession) -
     assert (frame.topic, frame.qos, frame.retain) == (f"devices/{DEVICE}/hello", 1, True)
 
 
-def test_the_device_subscribes_to_its_own_schedules_alone(session: DeviceSession) -> None:
+def test_the_device_subscribes_to_its_own_schedules_and_cancels_alone(session: DeviceSession) -> None:
+    assert session.subscriptions == (f"devices/{DEVICE}/schedule", f"devices/{DEVICE}/cancel")
+
+
+def test_a_device_of_version_1_has_no_cancels_to_subscribe_to() -> None:
+    session = session_over(MemoryStore(), config_of(versions=(1,)))
     assert session.subscriptions == (f"devices/{DEVICE}/schedule",)
 
 
 def test_another_root_moves_every_topic() -> None:
     config = msgspec.structs.replace(CONFIG, root="acme/gb/devices")
-    session = DeviceSession(config, MemoryStore(), random_bytes=seeded())
-    assert session.subscriptions == (f"acme/gb/devices/{DEVICE}/schedule",)
+    session = session_over(MemoryStore(), config)
+    assert session.subscriptions == (f"acme/gb/devices/{DEVICE}/schedule", f"acme/gb/devices/{DEVICE}/cancel")
     assert session.hello().topic == f"acme/gb/devices/{DEVICE}/hello"
     session.receive(frame_of(schedule(), topic=f"acme/gb/devices/{DEVICE}/schedule"), NOW)
     assert session.frames_to_send(NOW)[0].frame.topic == f"acme/gb/devices/{DEVICE}/ack"

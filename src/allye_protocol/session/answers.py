@@ -18,7 +18,7 @@ from allye_protocol import topics
 from allye_protocol.codec import DEFAULT_CONTENT_TYPE
 from allye_protocol.codec.peek import Names, peek
 from allye_protocol.convert import decode, encode
-from allye_protocol.errors import DecodeError, EncodeError, ErrorCode
+from allye_protocol.errors import DecodeError, EncodeError, ErrorCode, StoreError
 from allye_protocol.frame import Frame
 from allye_protocol.ids import ScheduleId
 from allye_protocol.messages import Ack, AckStatus, ErrorDetail, EventType, ExecutionResult, Kind, ScheduleEvent
@@ -55,6 +55,7 @@ class Answers:
         self._store: Final = store
         self._random_bytes: Final = random_bytes
         self._topics: Final = {kind: topics.build(hello.device_id, channel, root) for kind, channel in CHANNEL_OF.items()}
+        self._first: Final = Agreement(version=min(hello.versions, default=NEWEST), content_type=DEFAULT_CONTENT_TYPE)
         self._unread_since: datetime | None = None
         self._unread_answers = 0
         self._agreement: Agreement | None = None
@@ -63,8 +64,7 @@ class Answers:
     def agreement(self) -> Agreement:
         """How the cloud is spoken to."""
         if self._agreement is None:
-            first = Agreement(version=min(self._versions), content_type=DEFAULT_CONTENT_TYPE)
-            self._agreement = self._store.agreement() or first
+            self._agreement = self._store.agreement() or self._first
         return self._agreement
 
     def hear(self, agreement: Agreement) -> None:
@@ -108,7 +108,9 @@ class Answers:
         names = peek(frame.payload)
         trace = TraceContext.from_frame(frame, self._random_bytes, names.trace_id)
         failure = self._failure(names, problem, now, trace)
-        agreement = self._agreement or Agreement(version=min(self._versions), content_type=DEFAULT_CONTENT_TYPE)
+        agreement = self._first
+        with suppress(StoreError):
+            agreement = self.agreement
         payload = encode(failure, agreement.content_type, version=agreement.version)
         return self._framed(Kind.ACK, payload, agreement.content_type, trace)
 
