@@ -93,6 +93,15 @@ def test_what_version_1_cannot_say_is_refused_where_the_device_speaks_it(hello: 
     Cloud().submit(**{member: value})
 
 
+def test_slots_of_a_length_that_the_device_does_not_take_are_refused() -> None:
+    only = msgspec.structs.replace(HELLO.capabilities, slot_lengths_s=(1800, 3600))
+    cloud = Cloud(hello=msgspec.structs.replace(HELLO, capabilities=only))
+    with pytest.raises(RefusalError) as caught:
+        cloud.submit(resolution_s=900)
+    assert (caught.value.code, caught.value.path) == (ErrorCode.TIME_BAD_DURATION, "/resolution_s")
+    assert cloud.submit(resolution_s=3600).state is State.PENDING
+
+
 def test_a_schedule_for_a_device_without_a_common_version_is_taken_and_waits() -> None:
     cloud = Cloud(hello=msgspec.structs.replace(HELLO, versions=(7,)))
     assert cloud.submit(resolution_s=900).state is State.PENDING

@@ -109,7 +109,7 @@ class CloudSession:
         :raises RefusalError: ``order.conflict`` for an id that names another content, ``order.stale`` for a sequence that is
             not above the device's last, ``order.in_future`` for one that is further ahead than ``max_skew``,
             ``time.expired`` for a schedule whose horizon or ``expires_at`` is past, ``time.too_far`` for one that starts too
-            far ahead.
+            far ahead, ``time.bad_duration`` for slots of a length that the device does not take.
         :raises StoreError: it was not stored.
         """
         return self._submissions.submit(schedule, now, trace)

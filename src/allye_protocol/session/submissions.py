@@ -19,13 +19,15 @@ from allye_protocol.delivery import STORED_CONTENT_TYPE, Cause, Delivery, State,
 from allye_protocol.digest import digest
 from allye_protocol.errors import EncodeError, ErrorCode, NegotiationError, RefusalError
 from allye_protocol.ids import DeviceId, ScheduleId
-from allye_protocol.messages import Cancel, Kind, Schedule, sequence_at
+from allye_protocol.messages import NEWEST, Cancel, Kind, Schedule, sequence_at
+from allye_protocol.messages.v2 import RESOLUTIONS_S
 from allye_protocol.negotiation import agreement_with
 from allye_protocol.tracing import RandomBytes, TraceContext
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from allye_protocol.messages import Hello
     from allye_protocol.session.cloud_config import CloudConfig
     from allye_protocol.store.cloud import CloudStore
 
@@ -72,9 +74,7 @@ class Submissions:
                     raise RefusalError(ErrorCode.ORDER_CONFLICT, message, path="/schedule_id", details=details)
                 return known
             self._check(schedule, now)
-            version = self._version_of(schedule.device_id)
-            if version is not None:
-                downgrade(schedule, version)
+            self._check_is_taken(schedule)
             if not schedule.dry_run:
                 self._supersede(schedule, now)
             delivery = Delivery(
@@ -115,10 +115,23 @@ class Submissions:
             )
             raise RefusalError(ErrorCode.TIME_TOO_FAR, message, path="/start")
 
-    def _version_of(self, device_id: str) -> int | None:
+    def _check_is_taken(self, schedule: Schedule) -> None:
+        """Refuse what the device, by its newest hello, cannot be told or does not take."""
+        hello = self._store.hello(schedule.device_id)
+        version = self._version_with(hello)
+        if version is None:
+            return
+        downgrade(schedule, version)
+        lengths = hello.capabilities.slot_lengths_s if hello is not None and version == NEWEST else RESOLUTIONS_S
+        if schedule.resolution_s not in lengths:
+            taken = ", ".join(map(str, lengths))
+            message = f"slots of {schedule.resolution_s} s; device {schedule.device_id} takes {taken} s"
+            raise RefusalError(ErrorCode.TIME_BAD_DURATION, message, path="/resolution_s")
+
+    def _version_with(self, hello: Hello | None) -> int | None:
         """The version that a device is spoken to in now; ``None`` while there is no common one."""
         try:
-            return agreement_with(self._store.hello(device_id), self._config.offer).version
+            return agreement_with(hello, self._config.offer).version
         except NegotiationError:
             return None
 
@@ -180,7 +193,7 @@ class Submissions:
         return delivery
 
     def _check_can_be_said(self, cancel: Cancel) -> None:
-        version = self._version_of(cancel.device_id)
+        version = self._version_with(self._store.hello(cancel.device_id))
         try:
             if version is not None:
                 downgrade(cancel, version)
