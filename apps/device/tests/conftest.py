@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import random
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 import structlog
 
 from allye_device import Agent, AgentConfig, Timekeeper
 from allye_device.config import BatteryConfig, BrokerConfig, DriverConfig, SetpointConfig, StoreConfig
+from allye_device.trusted import verifier_of
 from allye_max300.simulator import open_simulator
 from allye_protocol import Frame, decode, encode
+from allye_protocol.codec import DEFAULT_CONTENT_TYPE
 from allye_protocol.ids import DeviceId, ScheduleId
-from allye_protocol.messages import Ack, ExecutionResult, Interval, Kind, Schedule
+from allye_protocol.messages import Ack, Cancel, DeviceStatus, ExecutionResult, Kind, Schedule, ScheduleEvent
+from allye_protocol.messages.v2 import sequence_at
 from allye_protocol.store.memory import MemoryStore
 from allye_protocol.transport.base import Received
 from allye_protocol.transport.memory import MemoryBroker, MemoryTransport
@@ -26,12 +29,14 @@ if TYPE_CHECKING:
 
     from allye_max300 import Driver
     from allye_max300.simulator import SimulatorDriver
+    from allye_protocol.signing import Signer
     from allye_protocol.store.base import DeviceStore
     from allye_protocol.transport.base import TransportEvent
 
+T = TypeVar("T")
 DEVICE = "max300-1"
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
-SLOT = timedelta(minutes=30)
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 def config_of(**changes: Any) -> AgentConfig:
@@ -48,20 +53,24 @@ def config_of(**changes: Any) -> AgentConfig:
 
 
 def schedule_of(
-    *rates_kw: float, name: str = "plan-a", start: datetime = NOON, generated_at: datetime | None = None
+    *rates_kw: float | None,
+    name: str = "plan-a",
+    start: datetime = NOON,
+    generated_at: datetime | None = None,
+    **others: Any,
 ) -> Schedule:
-    """A schedule of half-hours from noon on."""
-    slots = tuple(
-        Interval(start=start + SLOT * number, end=start + SLOT * (number + 1), rate_kw=rate_kw)
-        for number, rate_kw in enumerate(rates_kw)
-    )
+    """A schedule of half-hours from noon on; ``None`` for the default control."""
+    sent_at = generated_at or NOON - timedelta(minutes=10)
     return Schedule(
         schedule_id=ScheduleId(name),
         device_id=DeviceId(DEVICE),
-        version=1,
-        generated_at=generated_at or NOON - timedelta(minutes=10),
-        intervals=slots,
-        trace_id="4bf92f3577b34da6a3ce929d0e0e4736",
+        version=2,
+        sequence=sequence_at(sent_at),
+        generated_at=sent_at,
+        start=start,
+        rates_w=tuple(None if rate_kw is None else round(1000 * rate_kw) for rate_kw in rates_kw),
+        traceparent=TRACEPARENT,
+        **others,
     )
 
 
@@ -107,34 +116,60 @@ class Cloud:
 
     def __init__(self, broker: MemoryBroker) -> None:
         self._transport = MemoryTransport(broker, "cloud", receive_maximum=1000)
-        self._transport.open(["devices/+/ack", "devices/+/execution", "devices/+/hello"])
+        self._transport.open([f"devices/+/{channel}" for channel in ("ack", "execution", "event", "hello", "status")])
         self._frames: list[Frame] = []
 
-    def send(self, schedule: Schedule, *, device: str = DEVICE) -> None:
-        self.send_bytes(encode(schedule), device=device)
+    def send(
+        self,
+        message: Schedule | Cancel,
+        *,
+        device: str = DEVICE,
+        version: int = 2,
+        content_type: str = DEFAULT_CONTENT_TYPE,
+        signer: Signer | None = None,
+    ) -> None:
+        payload = encode(message, content_type, version=version)
+        kind = Kind.SCHEDULE if isinstance(message, Schedule) else Kind.CANCEL
+        signature = () if signer is None else signer.sign(kind, device, payload)
+        frame = Frame(topic=f"devices/{device}/{kind}", payload=payload, content_type=content_type, user_properties=signature)
+        self._transport.publish(frame)
 
     def send_bytes(self, payload: bytes, *, device: str = DEVICE) -> None:
         self._transport.publish(Frame(topic=f"devices/{device}/schedule", payload=payload))
 
-    def frames(self) -> list[Frame]:
+    def frames(self, channel: str = "") -> list[Frame]:
+        """What was heard, of one channel or of all."""
         for event in self._transport.wait(0):
             if isinstance(event, Received):
                 self._transport.acknowledge(event)
                 self._frames.append(event.frame)
-        return self._frames
+        return [frame for frame in self._frames if frame.topic.endswith(channel)]
+
+    def channels(self) -> list[str]:
+        return [frame.topic.rpartition("/")[2] for frame in self.frames()]
 
     def acks(self) -> list[Ack]:
-        decoded = [decode(frame.payload, Kind.ACK) for frame in self.frames() if frame.topic.endswith("/ack")]
-        return [ack for ack in decoded if isinstance(ack, Ack)]
+        return self._heard("/ack", Kind.ACK, Ack)
 
     def results(self) -> list[ExecutionResult]:
-        decoded = [
-            decode(frame.payload, Kind.EXECUTION_RESULT) for frame in self.frames() if frame.topic.endswith("/execution")
-        ]
-        return [result for result in decoded if isinstance(result, ExecutionResult)]
+        return self._heard("/execution", Kind.EXECUTION_RESULT, ExecutionResult)
+
+    def events(self) -> list[ScheduleEvent]:
+        return self._heard("/event", Kind.SCHEDULE_EVENT, ScheduleEvent)
+
+    def presence(self) -> list[DeviceStatus]:
+        return self._heard("/status", Kind.DEVICE_STATUS, DeviceStatus)
 
     def statuses(self) -> list[tuple[str, str]]:
         return [(ack.schedule_id, ack.status.value) for ack in self.acks()]
+
+    def codes(self) -> list[str | None]:
+        """What every answer says is wrong."""
+        return [None if ack.error is None else ack.error.code for ack in self.acks()]
+
+    def _heard(self, channel: str, kind: Kind, message: type[T]) -> list[T]:
+        decoded = [decode(frame.payload, kind, frame.content_type) for frame in self.frames(channel)]
+        return [heard for heard in decoded if isinstance(heard, message)]
 
 
 class Stage:
@@ -158,11 +193,17 @@ class Stage:
     def open(self) -> Agent:
         time = Timekeeper(self.script, synchronised=self.synchronised, memory=self.memory)
         self.battery = open_simulator(self.options, time)
-        self.transport = StageTransport(self.broker, DEVICE)
+        self.transport = StageTransport(self.broker, DEVICE, will=lambda: self.agent.last_will)
         self.transport.script = self.script
         randomness = random.Random(1)
         self.agent = Agent(
-            self.config, time, self.wrap(self.battery), self.transport, self.store, random_bytes=randomness.randbytes
+            self.config,
+            time,
+            self.wrap(self.battery),
+            self.transport,
+            self.store,
+            verifier=verifier_of(self.config),
+            random_bytes=randomness.randbytes,
         )
         return self.agent
 
@@ -180,7 +221,7 @@ class Stage:
         return [line for line in self.log if line["event"] == event]
 
     def powers(self, results: Sequence[ExecutionResult] | None = None) -> list[float]:
-        return [result.actual_rate_kw for result in (self.cloud.results() if results is None else results)]
+        return [result.actual_w / 1000 for result in (self.cloud.results() if results is None else results)]
 
 
 @pytest.fixture

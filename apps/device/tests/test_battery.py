@@ -63,6 +63,17 @@ def test_an_order_is_over_at_its_end_even_if_nobody_says_so(bench):
     assert on.setpoint_w() == 0
 
 
+def test_a_reading_has_the_counters_and_the_state_of_charge(bench):
+    on = bench(initial_soc_pct=40.0)
+    on.battery.order(Order(watts=60_000))
+    first = on.look()
+    on.now += timedelta(seconds=60)
+    second = on.look()
+    assert second.charged_wh - first.charged_wh == pytest.approx(1000)
+    assert first.soc_pct == 40.0
+    assert second.soc_pct > 40.2
+
+
 def test_counters_are_charged_less_discharged(bench):
     on = bench()
     on.battery.order(Order(watts=-60_000))
@@ -88,6 +99,96 @@ def test_at_the_end_of_the_band_the_rest_of_the_order_is_0_w(bench, soc, watts):
     on.battery.order(Order(watts=-watts))
     on.look()
     assert on.setpoint_w() == -watts
+
+
+@pytest.mark.parametrize(("soc", "watts"), [(60.0, 50_000), (40.0, -50_000)])
+def test_the_band_of_the_order_lies_in_the_configured_one(bench, soc, watts):
+    on = bench(initial_soc_pct=soc)
+    on.battery.order(Order(watts=watts, soc_min_pct=40.0, soc_max_pct=60.0))
+    on.look()
+    assert on.setpoint_w() == 0
+    assert on.look().trouble is ErrorCode.EXEC_LIMITED_SOC
+    on.battery.order(Order(watts=watts))
+    on.look()
+    assert on.setpoint_w() == watts
+
+
+def test_an_order_does_not_widen_the_configured_band(bench):
+    on = bench(initial_soc_pct=90.0)
+    on.battery.order(Order(watts=50_000, soc_min_pct=0.0, soc_max_pct=100.0))
+    on.look()
+    assert on.setpoint_w() == 0
+
+
+def step(on, times=1):
+    for _ in range(times):
+        on.now = on.battery.next_look
+        on.look()
+    return on.setpoint_w()
+
+
+def test_a_ramp_is_followed_every_second_and_named_meanwhile(bench):
+    on = bench()
+    on.look()
+    on.now += timedelta(seconds=20)
+    on.battery.order(Order(watts=2_500, ramp_w_per_s=1_000))
+    on.look()
+    assert on.setpoint_w() == 0
+    assert on.battery.next_look == on.now + timedelta(seconds=1)
+    assert [step(on) for _ in range(3)] == [1_000, 2_000, 2_500]
+    assert on.look().trouble is None
+    assert on.battery.next_look == on.now + timedelta(seconds=20)
+
+
+def test_while_it_ramps_it_says_so(bench):
+    on = bench()
+    on.battery.order(Order(watts=2_500, ramp_w_per_s=1_000))
+    on.look()
+    on.now = on.battery.next_look
+    assert on.look().trouble is ErrorCode.LIMIT_RAMP
+
+
+def test_a_late_step_is_no_larger_than_one_in_time(bench):
+    on = bench()
+    on.battery.order(Order(watts=50_000, ramp_w_per_s=1_000))
+    on.look()
+    on.now += timedelta(seconds=15)
+    on.look()
+    assert on.setpoint_w() == 1_000
+
+
+def test_a_decrease_is_not_delayed_and_a_change_of_sign_begins_at_0(bench):
+    on = bench()
+    on.battery.order(Order(watts=50_000))
+    on.look()
+    on.battery.order(Order(watts=20_000, ramp_w_per_s=100))
+    assert (on.look() and on.setpoint_w()) == 20_000
+    on.battery.order(Order(watts=-20_000, ramp_w_per_s=100))
+    assert (on.look() and on.setpoint_w()) == 0
+    assert step(on, 3) == -300
+    on.battery.order(Order(ramp_w_per_s=100))
+    assert (on.look() and on.setpoint_w()) == 0
+
+
+def test_a_ramp_goes_on_from_what_the_battery_holds_after_a_start(bench, noon):
+    on = bench()
+    on.driver.set_power(50_000, 60)
+    on.now += timedelta(seconds=1)
+    on.battery.order(Order(watts=60_000, ramp_w_per_s=1_000))
+    on.look()
+    assert on.setpoint_w() == 50_000
+    assert step(on) == 51_000
+
+
+def test_a_ramp_begins_anew_after_a_refusal(bench):
+    on = bench()
+    on.battery.order(Order(watts=50_000))
+    on.look()
+    on.battery.order(Order(watts=50_000, ramp_w_per_s=1_000))
+    on.driver.battery.inject(faults.RefusedWrite())
+    on.look()
+    on.driver.battery.clear(faults.RefusedWrite())
+    assert step(on) == 1_000
 
 
 def test_a_refused_setpoint_becomes_0_w(bench):

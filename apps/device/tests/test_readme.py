@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from allye_device import __main__ as command
-from allye_device.config import AgentConfig, load_config
+from allye_device.config import AgentConfig
+from allye_device.loading import load_config
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 

@@ -10,6 +10,7 @@ import pytest
 from allye_device.config import StoreConfig
 from allye_device.status import Status, as_text, status_of
 from allye_protocol.errors import ErrorCode, StoreError
+from allye_protocol.messages.v2 import sequence_at
 from allye_protocol.store.sqlite import SqliteStore
 
 
@@ -30,27 +31,49 @@ def played(stage, schedule, tmp_path, make_config):
 def test_it_tells_plan_results_outbox_and_refused_messages(played, noon):
     status = status_of(played.config, noon + timedelta(minutes=40))
     assert [(slot.state, slot.rate_w, slot.actual_w) for slot in status.slots] == [
-        ("SUCCEED", 50_000, 50_000),
-        ("running", -20_000, None),
+        ("reported", 50_000, None),
+        ("running", -20_000, -20_000),
         ("planned", 10_000, None),
     ]
     assert (status.outbox, status.unsettled, status.newest) == (1, [], noon - timedelta(minutes=10))
+    assert status.spoken == "version 2 in application/json"
     assert [(row.size_bytes, row.head) for row in status.rejected] == [(4, "1b5b324a")]
     assert msgspec.json.decode(msgspec.json.encode(status), type=Status) == status
 
 
 def test_its_text_is_a_table_without_control_characters(played, noon):
     text = as_text(status_of(played.config, noon + timedelta(minutes=40)))
-    assert "2026-03-01 12:00       50000      50000  SUCCEED  plan-a" in text
+    assert "2026-03-01 12:00       50000             reported plan-a\n" in text
+    assert "2026-03-01 12:30      -20000     -20000  running  plan-a\n" in text
+    assert "the cloud speaks: version 2 in application/json" in text
     assert all(char.isprintable() or char == "\n" for char in text)
 
 
 def test_it_reads_while_the_agent_writes_and_changes_nothing(played, noon, tmp_path):
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.suffix == ".db"}
     with played.store.transaction():
-        played.store.raise_high_water(noon)
+        played.store.raise_high_water(sequence_at(noon))
         assert status_of(played.config, noon).newest == noon - timedelta(minutes=10)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.suffix == ".db"} == before
+
+
+def test_it_tells_what_a_schedule_limits_and_where_it_has_no_setpoint(stage, schedule, noon, tmp_path, make_config):
+    path = tmp_path / "device.db"
+    stage.config = make_config(store=StoreConfig(path=str(path)))
+    stage.store = SqliteStore(path)
+    limited = schedule(50, None, soc_min_pct=20.5, soc_max_pct=80.0, ramp_w_per_s=500)
+    stage.at(-5, lambda: stage.cloud.send(limited))
+    stage.play(until=-1)
+    stage.store.close()
+    status = status_of(stage.config, noon - timedelta(minutes=1))
+    assert [(slot.rate_w, slot.soc_min_pct, slot.soc_max_pct, slot.ramp_w_per_s) for slot in status.slots] == [
+        (50_000, 20.5, 80.0, 500),
+        (None, 20.5, 80.0, 500),
+    ]
+    assert status.slots[0].trace_id == "4bf92f3577b34da6a3ce929d0e0e4736"
+    rows = as_text(status).split("\n")
+    assert rows[-2].endswith("      50000             planned  plan-a (from 20.5 %, to 80 %, at most 500 W/s)")
+    assert "    default             planned  plan-a" in rows[-1]
 
 
 def test_no_store_is_an_error_and_is_not_made(make_config, noon, tmp_path):

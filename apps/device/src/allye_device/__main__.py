@@ -14,7 +14,8 @@ import structlog
 
 from allye_device import logs
 from allye_device.assembly import assembled, clock_of
-from allye_device.config import AgentConfig, ConfigError, load_config
+from allye_device.config import AgentConfig, ConfigError
+from allye_device.loading import load_config
 from allye_device.status import as_text, status_of
 from allye_max300 import available
 from allye_protocol.errors import AllyeError

@@ -10,6 +10,7 @@ from allye_device.agent import Agent
 from allye_device.config import ConfigError, store_file
 from allye_device.ownership import owned
 from allye_device.timekeeping import Timekeeper
+from allye_device.trusted import verifier_of
 from allye_max300 import open_driver
 from allye_protocol.clock import ScaledClock, SystemClock
 from allye_protocol.store.sqlite import SqliteStore
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from allye_device.config import AgentConfig, BrokerConfig, ClockConfig
     from allye_protocol.clock import Clock
+    from allye_protocol.transport.base import Will
 
 __all__ = ["assembled", "clock_of", "transport_of"]
 
@@ -34,8 +36,8 @@ def assembled(config: AgentConfig, clock: Clock) -> Iterator[Agent]:
     :raises DriverError: a battery that does not answer.
     :raises StoreError: a store that cannot be opened, or that is another agent's.
     """
-    path, trust = store_file(config), config.trust
-    transport = transport_of(config.device_id, config.broker)
+    path, trust, verifier = store_file(config), config.trust, verifier_of(config)
+    transport = transport_of(config.device_id, config.broker, lambda: agent.last_will)
     with ExitStack() as at_end:
         at_end.enter_context(owned(path))
         store = SqliteStore(path)
@@ -44,7 +46,8 @@ def assembled(config: AgentConfig, clock: Clock) -> Iterator[Agent]:
         time = Timekeeper(clock, synchronised=synchronised, memory=path.with_name(path.name + ".time"))
         driver = open_driver(config.driver.name, config.driver.options, time)
         at_end.callback(driver.close)
-        yield Agent(config, time, driver, transport, store)
+        agent = Agent(config, time, driver, transport, store, verifier=verifier)
+        yield agent
 
 
 def clock_of(config: ClockConfig) -> Clock:
@@ -54,10 +57,11 @@ def clock_of(config: ClockConfig) -> Clock:
     return ScaledClock(config.origin, config.started, config.speed)
 
 
-def transport_of(device_id: str, config: BrokerConfig) -> PahoTransport:
+def transport_of(device_id: str, config: BrokerConfig, will: Will = None) -> PahoTransport:
     """The way to the broker.
 
     :param device_id: also the name of the MQTT session, which the broker keeps while the device is away.
+    :param will: what the broker says when the device is lost.
     :raises ConfigError: for certificates that cannot be used.
     """
     tls = None
@@ -75,5 +79,6 @@ def transport_of(device_id: str, config: BrokerConfig) -> PahoTransport:
         password=config.password,
         keepalive_s=config.keepalive_s,
         tls=tls,
+        will=will,
     )
     return PahoTransport(options)

@@ -1,26 +1,21 @@
-"""The device's configuration: a TOML file, overridden key by key from the environment.
+"""What can be configured, a struct a table. How it is given is :mod:`allye_device.loading`'s business.
 
-``ALLYE_DEVICE_BROKER__HOST=broker.example`` stands for ``host`` in ``[broker]``; two underscores go one table down. A key that
-is not known is an error, and so is a missing one that has no safe default: nobody can guess how much power a battery takes.
+What makes no sense by itself, or beside its neighbours, is refused when it is made.
 """
 
 from __future__ import annotations
 
-import tomllib
 from datetime import datetime
 from pathlib import Path
-from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple, NoReturn, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal
 
-import msgspec
 from msgspec import Meta, Struct
 
-from allye_protocol import topics
+from allye_protocol import codec, topics
 from allye_protocol.errors import AllyeError
 from allye_protocol.ids import device_id
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from allye_protocol.messages import VERSIONS
+from allye_protocol.messages.v2 import RESOLUTIONS_S
 
 __all__ = [
     "AgentConfig",
@@ -29,20 +24,21 @@ __all__ = [
     "ClockConfig",
     "ConfigError",
     "DriverConfig",
+    "KeyConfig",
+    "KeyProblem",
+    "ProtocolConfig",
     "SetpointConfig",
+    "SigningConfig",
+    "StatusConfig",
     "StoreConfig",
     "TlsConfig",
     "TrustConfig",
-    "load_config",
     "store_file",
 ]
 
-PREFIX: Final = "ALLYE_DEVICE_"
-FILE_VARIABLE: Final = "ALLYE_DEVICE_CONFIG"
-
 Watts = Annotated[int, Meta(ge=0, le=10_000_000)]
 Percent = Annotated[float, Meta(ge=0, le=100)]
-_Struct = TypeVar("_Struct", bound=Struct)
+Seconds = Annotated[float, Meta(ge=1, le=86_400)]
 
 
 class ConfigError(Exception):
@@ -63,7 +59,7 @@ class ConfigError(Exception):
         return ": ".join(part for part in (self.where, self.key, self.what) if part)
 
 
-class _KeyError(ValueError):
+class KeyProblem(ValueError):  # noqa: N818 - what is wrong, on its way to a ConfigError
     """A value that makes no sense, and the key in its table that has it."""
 
     def __init__(self, key: str, what: str) -> None:
@@ -189,6 +185,82 @@ class ClockConfig(Struct, frozen=True, kw_only=True):
             raise ValueError('origin, started and speed go with kind = "scaled"; remove them, or set it')
 
 
+class ProtocolConfig(Struct, frozen=True, kw_only=True):
+    """``[protocol]``: what this device offers to speak.
+
+    :param versions: major versions.
+    :param content_types: encodings as media types; ``None``: every one that is installed.
+    :param slot_lengths_s: slot lengths that are taken, s.
+    """
+
+    versions: tuple[int, ...] = VERSIONS
+    content_types: tuple[str, ...] | None = None
+    slot_lengths_s: tuple[int, ...] = RESOLUTIONS_S
+
+    def __post_init__(self) -> None:
+        readable = {content_type for version in self.versions for content_type in codec.content_types_of(version)}
+        for key, values, known in (
+            ("versions", self.versions, set(VERSIONS)),
+            ("slot_lengths_s", self.slot_lengths_s, set(RESOLUTIONS_S)),
+            ("content_types", self.offered, readable),
+        ):
+            if not values or len(set(values)) != len(values) or not known.issuperset(values):
+                shown = ", ".join(map(str, sorted(known, key=str)))
+                raise KeyProblem(key, f"is one or more of {shown}, each once; not {', '.join(map(str, values)) or 'none'}")
+        if 1 in self.versions and (1800 not in self.slot_lengths_s or codec.DEFAULT_CONTENT_TYPE not in self.offered):
+            raise KeyProblem(
+                "versions", f"version 1 has slots of 1800 s in {codec.DEFAULT_CONTENT_TYPE}; offer both, or leave 1 out"
+            )
+
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """The encodings to announce."""
+        return codec.content_types_of(max(self.versions, default=1)) if self.content_types is None else self.content_types
+
+
+class KeyConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``[signing.keys.NAME]``: a key that schedules and cancels may be signed with; the name is the signer's ``kid``.
+
+    :param file: the Ed25519 public key, PEM.
+    :param not_before: the first instant at which it counts.
+    :param not_after: the first instant at which it no longer counts.
+    """
+
+    file: str
+    not_before: Annotated[datetime, Meta(tz=True)] | None = None
+    not_after: Annotated[datetime, Meta(tz=True)] | None = None
+
+
+class SigningConfig(Struct, frozen=True, kw_only=True):
+    """``[signing]``: whether schedules and cancels must be signed. Needs the extra ``signing``.
+
+    :param policy: ``off``; ``accept``: a signature that is there must be right; ``require``: there must be one.
+    :param keys: by their names. Two or more count at once, so that a new one can be used before the old one is taken away.
+    """
+
+    policy: Literal["off", "accept", "require"] = "off"
+    keys: dict[str, KeyConfig] = {}
+
+    def __post_init__(self) -> None:
+        if self.policy != "off" and not self.keys:
+            raise KeyProblem("keys", f"are missing; policy {self.policy} needs a table [signing.keys.NAME] with a file")
+
+
+class StatusConfig(Struct, frozen=True, kw_only=True):
+    """``[status]``: how often the device tells how it is.
+
+    :param least_interval_s: not more often than this, s, whatever changes.
+    :param most_interval_s: at least so often, s, even if nothing changes.
+    """
+
+    least_interval_s: Seconds = 10.0
+    most_interval_s: Seconds = 300.0
+
+    def __post_init__(self) -> None:
+        if self.least_interval_s > self.most_interval_s:
+            raise ValueError(f"least_interval_s {self.least_interval_s:g} is above most_interval_s {self.most_interval_s:g}")
+
+
 class AgentConfig(Struct, frozen=True, kw_only=True):
     """Everything about a device that is not code.
 
@@ -205,42 +277,21 @@ class AgentConfig(Struct, frozen=True, kw_only=True):
     setpoint: SetpointConfig = SetpointConfig()
     trust: TrustConfig = TrustConfig()
     clock: ClockConfig = ClockConfig()
+    protocol: ProtocolConfig = ProtocolConfig()
+    signing: SigningConfig = SigningConfig()
+    status: StatusConfig = StatusConfig()
 
     def __post_init__(self) -> None:
         try:
             name = device_id(self.device_id)
         except AllyeError as error:
-            raise _KeyError("device_id", error.message) from error
+            raise KeyProblem("device_id", error.message) from error
         try:
             topics.build(name, topics.Channel.SCHEDULE, self.root)
         except AllyeError as error:
-            raise _KeyError("root", error.message) from error
-
-
-class _Text(NamedTuple):
-    """A value from the environment, which has no types."""
-
-    variable: str
-    text: str
-
-
-def load_config(file: Path | None, environ: Mapping[str, str]) -> AgentConfig:
-    """Read the configuration.
-
-    :param file: the TOML file; ``None``: the one that ``ALLYE_DEVICE_CONFIG`` names, or none at all.
-    :param environ: the environment.
-    :raises ConfigError: naming the file or variable, the key, and what to do.
-    """
-    if file is None and environ.get(FILE_VARIABLE):
-        file = Path(environ[FILE_VARIABLE])
-    where = f"environment (no --config FILE, no {FILE_VARIABLE})" if file is None else str(file)
-    table = {} if file is None else _read(file)
-    for variable in sorted(environ):
-        if variable.startswith(PREFIX) and variable != FILE_VARIABLE:
-            _overlay(table, _Text(variable, environ[variable]))
-    if file is None and not table:
-        raise ConfigError("", "", f"there is no configuration; give --config FILE, or name the file in {FILE_VARIABLE}")
-    return _struct(AgentConfig, table, where, "")
+            raise KeyProblem("root", error.message) from error
+        if self.signing.policy == "require" and self.broker.protocol == "3.1.1":
+            raise KeyProblem("signing.policy", "signatures travel in MQTT 5; set broker.protocol to 5, or policy to off")
 
 
 def store_file(config: AgentConfig) -> Path:
@@ -253,85 +304,3 @@ def store_file(config: AgentConfig) -> Path:
         what = f"there is no folder {path.parent.absolute()}; make it, or name a file in another"
         raise ConfigError(f"device {config.device_id}", "store.path", what)
     return path
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(str(file), "", f"cannot be read ({error.strerror}); name the file with --config") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(str(file), "", f"is not TOML: {error}") from error
-
-
-def _overlay(table: dict[str, Any], value: _Text) -> None:
-    *tables, key = value.variable.removeprefix(PREFIX).lower().split("__")
-    for name in tables:
-        table = table.setdefault(name, {})
-        if not isinstance(table, dict):
-            raise ConfigError(value.variable, "", f"{name!r} is no table")
-    table[key] = value
-
-
-def _struct(kind: type[_Struct], table: object, where: str, path: str) -> _Struct:
-    if not isinstance(table, dict):
-        _wrong(table, where, path, f"must be a table: [{path}]")
-    fields = {field.name: field for field in msgspec.structs.fields(kind)}
-    for name, value in table.items():
-        if name not in fields:
-            _wrong(value, where, _join(path, name), f"is not known; known: {', '.join(fields)}")
-    missing = [name for name, field in fields.items() if field.required and name not in table]
-    if missing:
-        key = _join(path, missing[0])
-        remedy = f"add it, or set {_variable(key)}" if _nested(fields[missing[0]].type) is None else f"add the table [{key}]"
-        raise ConfigError(where, key, f"is missing; {remedy}")
-    values = {name: _value(fields[name].type, value, where, _join(path, name)) for name, value in table.items()}
-    try:
-        return kind(**values)
-    except _KeyError as error:
-        raise ConfigError(where, _join(path, error.key), str(error)) from error
-    except ValueError as error:
-        raise ConfigError(where, path, str(error)) from error
-
-
-def _value(kind: Any, value: object, where: str, path: str) -> Any:
-    nested = _nested(kind)
-    if nested is not None:
-        return _struct(nested, value, where, path)
-    if isinstance(value, dict):
-        value = {key: _literal(item) for key, item in value.items()}
-    plain = value.text if isinstance(value, _Text) else value
-    try:
-        return msgspec.convert(plain, kind, strict=not isinstance(value, _Text))
-    except msgspec.ValidationError as error:
-        return _wrong(value, where, path, f"{str(error).partition(' - at ')[0]}; correct it")
-
-
-def _nested(kind: Any) -> type[Struct] | None:
-    """The table that a key of this type is."""
-    members = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
-    return next((member for member in members if isinstance(member, type) and issubclass(member, Struct)), None)
-
-
-def _literal(value: object) -> object:
-    """A driver's option: its type is known to the driver alone, so text from the environment is read as TOML if it is that."""
-    if isinstance(value, dict):
-        return {key: _literal(item) for key, item in value.items()}
-    if not isinstance(value, _Text):
-        return value
-    try:
-        return tomllib.loads(f"value = {value.text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return value.text
-
-
-def _wrong(value: object, where: str, path: str, what: str) -> NoReturn:
-    raise ConfigError(value.variable if isinstance(value, _Text) else where, path, what)
-
-
-def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
-
-
-def _variable(path: str) -> str:
-    return PREFIX + path.replace(".", "__").upper()

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 from allye_device.config import ConfigError
 from allye_protocol import Capabilities, Hello, device_id
-from allye_protocol.codec import DEFAULT_CONTENT_TYPE
-from allye_protocol.messages.v1 import RESOLUTION, VERSION
 
 if TYPE_CHECKING:
     from allye_device.config import AgentConfig
@@ -37,8 +35,8 @@ def hello_of(config: AgentConfig, driver: Driver) -> Hello:
             raise ConfigError(f"device {config.device_id}", key, what)
     return Hello(
         device_id=device_id(config.device_id),
-        versions=(VERSION,),
-        content_types=(DEFAULT_CONTENT_TYPE,),
+        versions=config.protocol.versions,
+        content_types=config.protocol.offered,
         model=f"{identity.manufacturer} {identity.model}",
         firmware=identity.firmware,
         library=f"allye-protocol {version('allye-protocol')}",
@@ -49,6 +47,6 @@ def hello_of(config: AgentConfig, driver: Driver) -> Hello:
             power_step_w=can.power_step_w,
             soc_min_pct=battery.soc_min_pct,
             soc_max_pct=battery.soc_max_pct,
-            slot_lengths_s=(round(RESOLUTION.total_seconds()),),
+            slot_lengths_s=config.protocol.slot_lengths_s,
         ),
     )

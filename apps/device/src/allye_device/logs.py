@@ -17,7 +17,9 @@ import structlog
 from allye_protocol.events import (
     DefaultControl,
     DeviceEvent,
+    EventReported,
     ScheduleAdmitted,
+    ScheduleCancelled,
     ScheduleRefused,
     ScheduleRepeated,
     ScheduleSettled,
@@ -25,6 +27,7 @@ from allye_protocol.events import (
     SlotEnded,
     SlotStarted,
 )
+from allye_protocol.tracing import TraceContext
 
 if TYPE_CHECKING:
     from collections.abc import Callable, MutableMapping
@@ -74,13 +77,19 @@ def say(log: FilteringBoundLogger, event: DeviceEvent) -> None:
 
 def _told(event: DeviceEvent) -> tuple[str, dict[str, object], Problem | None]:
     """Name, fields and trouble of an event."""
+    fields: dict[str, object]
     match event:
         case ScheduleAdmitted(schedule=schedule, attempt=attempt):
-            span = {"start": instant(schedule.start), "end": instant(schedule.end), "slots": len(schedule.intervals)}
+            span = {"start": instant(schedule.start), "end": instant(schedule.end), "slots": len(schedule.rates_w)}
             ids = {"schedule_id": schedule.schedule_id, "trace_id": event.trace_id}
             return "schedule_admitted", {**ids, **span, "attempt": attempt}, None
         case ScheduleRepeated():
             return "schedule_repeated", {"schedule_id": event.schedule_id, "trace_id": event.trace_id}, None
+        case ScheduleCancelled(cancel=cancel):
+            fields = {"schedule_id": cancel.schedule_id, "trace_id": event.trace_id, "cut": list(event.cut)}
+            if cancel.effective_from is not None:
+                fields["effective_from"] = instant(cancel.effective_from)
+            return "cancel_repeated" if event.repeated else "cancelled", fields, None
         case ScheduleRefused():
             return "schedule_refused", {"schedule_id": event.reference, "trace_id": event.trace_id}, event.problem
         case ScheduleSettled():
@@ -89,13 +98,19 @@ def _told(event: DeviceEvent) -> tuple[str, dict[str, object], Problem | None]:
         case SecurityAlert():
             return "security_alert", {"topic": event.topic}, event.problem
         case SlotStarted(slot=slot) | SlotEnded(slot=slot):
-            ids = {"schedule_id": slot.schedule_id, "trace_id": slot.trace_id}
-            fields: dict[str, object] = {**ids, "start": instant(slot.start), "end": instant(slot.end), "rate_w": slot.rate_w}
+            trace = TraceContext.parse(slot.traceparent)
+            ids = {"schedule_id": slot.schedule_id, "trace_id": "" if trace is None else trace.trace_id}
+            fields = {**ids, "start": instant(slot.start), "end": instant(slot.end), "rate_w": slot.rate_w}
             if isinstance(event, SlotStarted):
-                return "slot_started", fields, None
+                return "slot_started", {**fields, "setpoint_w": event.setpoint_w}, None
             judged = event.judgement
             fields |= {"status": judged.status, "actual_w": round(judged.actual_w), "coverage": round(judged.coverage, 3)}
             return "slot_ended", fields, judged.problem
+        case EventReported(event=told):
+            fields = {"what": told.event, "schedule_id": told.schedule_id, "trace_id": told.trace_id}
+            if told.error is not None:
+                fields |= {"code": told.error.code, "reason": told.error.message}
+            return "schedule_event", fields, None
         case DefaultControl():
             return "default_control", {"since": instant(event.since)}, None
 

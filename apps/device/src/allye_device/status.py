@@ -9,9 +9,15 @@ from msgspec import Struct
 
 from allye_device.config import store_file
 from allye_device.logs import instant, printable
+from allye_protocol.admission import Policy
 from allye_protocol.errors import ErrorCode, StoreError
-from allye_protocol.execution import judge
+from allye_protocol.idempotency import Ledger
+from allye_protocol.ids import device_id
+from allye_protocol.messages.fields import EARLIEST
+from allye_protocol.plan import free
+from allye_protocol.store.base import Span
 from allye_protocol.store.sqlite import SqliteStore
+from allye_protocol.tracing import TraceContext
 
 if TYPE_CHECKING:
     from allye_device.config import AgentConfig
@@ -24,12 +30,13 @@ AHEAD: Final = timedelta(days=9)
 
 
 class SlotStatus(Struct, frozen=True, kw_only=True):
-    """One slot of the plan.
+    """One slot of the plan in force.
 
-    :param state: ``planned``, ``running``, ``over`` (not reported yet), ``SUCCEED`` or ``FAIL``.
-    :param rate_w: the setpoint, W; positive charges.
-    :param actual_w: average power over the slot, W; ``None`` until it is reported.
-    :param reason: why it is a FAIL.
+    :param state: ``planned``, ``running``, ``over`` (not reported yet) or ``reported``.
+    :param rate_w: the setpoint, W; positive charges; ``None``: the default control applies.
+    :param soc_min_pct: lower end of the schedule's own band of the state of charge, %; ``soc_max_pct``: the upper one.
+    :param ramp_w_per_s: fastest increase of |power|, W/s.
+    :param actual_w: average power of the running slot so far, W.
     """
 
     start: datetime
@@ -37,9 +44,11 @@ class SlotStatus(Struct, frozen=True, kw_only=True):
     schedule_id: str
     trace_id: str
     state: str
-    rate_w: int
+    rate_w: int | None
+    soc_min_pct: float | None = None
+    soc_max_pct: float | None = None
+    ramp_w_per_s: int | None = None
     actual_w: int | None = None
-    reason: str = ""
 
 
 class RejectedStatus(Struct, frozen=True, kw_only=True):
@@ -59,7 +68,8 @@ class Status(Struct, frozen=True, kw_only=True):
     """A device's memory.
 
     :param now: the device's time, by its configured clock.
-    :param newest: when the newest admitted schedule was generated.
+    :param newest: the sequence of the newest schedule or cancel that was taken, as an instant.
+    :param spoken: the version and encoding in which the cloud last spoke; empty while it has not.
     :param unsettled: schedules that are admitted and neither applied nor failed.
     :param outbox: how many answers wait for the broker.
     :param slots: the plan from a day ago on.
@@ -68,6 +78,7 @@ class Status(Struct, frozen=True, kw_only=True):
     device_id: str
     now: datetime
     newest: datetime | None
+    spoken: str
     unsettled: list[str]
     outbox: int
     slots: list[SlotStatus]
@@ -87,7 +98,9 @@ def status_of(config: AgentConfig, now: datetime) -> Status:
         raise StoreError(ErrorCode.STORE_FAILED, message)
     store = SqliteStore(path, read_only=True)
     try:
-        rated_w = max(config.battery.max_charge_w, config.battery.max_discharge_w)
+        policy = Policy(max_charge_w=config.battery.max_charge_w, max_discharge_w=config.battery.max_discharge_w)
+        plan = Ledger(device_id(config.device_id), store, policy).plan()
+        running, reported, agreement = store.running(), store.reported(), store.agreement()
         rejected = [
             RejectedStatus(at=row.at, topic=row.topic, size_bytes=row.size_bytes, head=row.head.hex(), reason=row.reason)
             for row in store.rejected()
@@ -95,29 +108,46 @@ def status_of(config: AgentConfig, now: datetime) -> Status:
         return Status(
             device_id=config.device_id,
             now=now,
-            newest=store.high_water(),
+            newest=_instant_of(store.high_water()),
+            spoken="" if agreement is None else f"version {agreement.version} in {agreement.content_type}",
             unsettled=[entry.schedule_id for entry in store.unsettled()],
             outbox=store.outbox_size(),
-            slots=[_slot(slot, rated_w, now) for slot in store.slots(now - BEFORE, now + AHEAD)],
+            slots=[_slot(slot, running, reported, now) for slot in plan.slots(now - BEFORE, now + AHEAD)],
             rejected=rejected,
         )
     finally:
         store.close()
 
 
-def _slot(slot: PlannedSlot, rated_w: int, now: datetime) -> SlotStatus:
-    judged = judge(slot, rated_w) if slot.reported else None
-    waiting = "planned" if now < slot.start else "running" if now < slot.end else "over"
+def _slot(slot: PlannedSlot, running: PlannedSlot | None, reported: tuple[Span, ...], now: datetime) -> SlotStatus:
+    state, actual_w = "planned" if now < slot.start else "running" if now < slot.end else "over", None
+    if not free(Span(slot.start, slot.end), reported):
+        state = "reported"
+    elif running is not None and running.start <= slot.start < running.end:
+        actual_w = _average_w(running)
+    trace = TraceContext.parse(slot.traceparent)
     return SlotStatus(
         start=slot.start,
         end=slot.end,
         schedule_id=slot.schedule_id,
-        trace_id=slot.trace_id,
-        state=waiting if judged is None else judged.status,
+        trace_id="" if trace is None else trace.trace_id,
+        state=state,
         rate_w=slot.rate_w,
-        actual_w=None if judged is None else round(judged.actual_w),
-        reason="" if judged is None or judged.problem is None else judged.problem.reason(),
+        soc_min_pct=slot.soc_min_pct,
+        soc_max_pct=slot.soc_max_pct,
+        ramp_w_per_s=slot.ramp_w_per_s,
+        actual_w=actual_w,
     )
+
+
+def _average_w(slot: PlannedSlot) -> int | None:
+    if slot.started_at is None or slot.seen_at is None or slot.seen_at <= slot.started_at:
+        return None
+    return round((slot.meter_wh - slot.meter_start_wh) / ((slot.seen_at - slot.started_at) / timedelta(hours=1)))
+
+
+def _instant_of(sequence: int) -> datetime | None:
+    return EARLIEST + timedelta(microseconds=sequence) if sequence else None
 
 
 def as_text(status: Status) -> str:
@@ -125,18 +155,32 @@ def as_text(status: Status) -> str:
     newest = "none" if status.newest is None else instant(status.newest)
     lines = [
         f"device {status.device_id}, {instant(status.now)}",
-        f"newest schedule admitted: {newest}; not settled: {', '.join(status.unsettled) or 'none'}",
+        f"newest schedule or cancel taken: {newest}; not settled: {', '.join(status.unsettled) or 'none'}",
+        f"the cloud speaks: {status.spoken or 'not yet'}",
         f"answers waiting for the broker: {status.outbox}",
         "",
         f"{'slot (UTC)':<17} {'planned W':>10} {'actual W':>10}  {'state':<8} schedule",
     ]
     for slot in status.slots:
         actual = "" if slot.actual_w is None else str(slot.actual_w)
-        row = f"{slot.start:%Y-%m-%d %H:%M}  {slot.rate_w:>10} {actual:>10}  {slot.state:<8} {slot.schedule_id} {slot.reason}"
-        lines.append(row.rstrip())
+        rate = "default" if slot.rate_w is None else str(slot.rate_w)
+        row = f"{slot.start:%Y-%m-%d %H:%M}  {rate:>10} {actual:>10}  {slot.state:<8} {slot.schedule_id}{_limits(slot)}"
+        lines.append(row)
     if not status.slots:
         lines.append("no plan: 0 W")
     if status.rejected:
         lines += ["", "messages that were refused unread, oldest first:"]
         lines += [f"{instant(row.at)} {row.topic} {row.size_bytes} bytes: {row.reason}" for row in status.rejected]
     return "\n".join(printable(line) for line in lines)
+
+
+def _limits(slot: SlotStatus) -> str:
+    """What a schedule limits besides its setpoints."""
+    told = []
+    if slot.soc_min_pct is not None:
+        told.append(f"from {slot.soc_min_pct:g} %")
+    if slot.soc_max_pct is not None:
+        told.append(f"to {slot.soc_max_pct:g} %")
+    if slot.ramp_w_per_s is not None:
+        told.append(f"at most {slot.ramp_w_per_s} W/s")
+    return f" ({', '.join(told)})" if told else ""
