@@ -311,7 +311,7 @@ def test_what_could_mean_two_things_is_never_mended(name: str, changes: dict[str
 )
 def test_nothing_of_the_payload_as_a_whole_is_tolerated(payload: bytes, code: ErrorCode) -> None:
     with pytest.raises(DecodeError) as caught:
-        decode_tolerant(payload, Kind.DEVICE_STATUS)
+        decode_tolerant(payload, Kind.DEVICE_STATUS, "application/json")
     assert caught.value.code is code
 
 
