@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add"]
 
+_SHOWN_BYTES = 80
+
 
 def add(commands: Commands) -> None:
     """Add the command and what it can do."""
@@ -129,8 +131,15 @@ def _report(sections: list[Section], args: argparse.Namespace) -> Report:
 def _serve(_args: argparse.Namespace) -> Exit:
     library = Library()
     for line in sys.stdin.buffer:
-        asked: dict[str, Any] = json.loads(line)
-        number, op = asked.pop("id"), asked.pop("op")
-        sys.stdout.write(json.dumps({"id": number, **library.ask(op, asked)}) + "\n")
+        try:
+            asked: dict[str, Any] = json.loads(line)
+            number, op = asked.pop("id"), asked.pop("op")
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise UsageError(f"not a question of the line protocol: {line[:_SHOWN_BYTES]!r}") from error
+        try:
+            answer = library.ask(op, asked)
+        except FaultError as error:
+            answer = {"fault": str(error)}
+        sys.stdout.write(json.dumps({"id": number, **answer}) + "\n")
         sys.stdout.flush()
     return Exit.OK

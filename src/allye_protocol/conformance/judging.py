@@ -41,7 +41,7 @@ def _defaults() -> dict[str, Any]:
         for field in msgspec.structs.fields(struct):
             value = field.default_factory() if callable(field.default_factory) else field.default
             if not field.required and value is not None:
-                made[field.encode_name] = msgspec.to_builtins(value)
+                made[field.encode_name] = json.loads(msgspec.json.encode(value))
     return made
 
 

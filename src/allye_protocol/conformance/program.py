@@ -31,7 +31,7 @@ MAX_FAULTS: Final = 5
 MAX_LINE_BYTES: Final = 4 * 1024 * 1024
 _SHOWN_CHARS: Final = 120
 _ANSWERS: Final = frozenset({"ok", "error", "unsupported"})
-_GRACE_S: Final = 2.0
+_GRACE_S: Final = 1.0
 
 
 class Program:

@@ -143,6 +143,8 @@ def _vector(section: str, op: str, entry: dict[str, Any]) -> Vector:
     expect, error = entry.pop("expect", None), entry.pop("error", None)
     if (expect is None) == (error is None):
         raise ValueError(f"{name}: a vector has either expect or error")
+    if op == DECODE and expect is not None and set(expect) != {"message"}:
+        raise ValueError(f"{name}: what is decoded is a message alone")
     version = entry.pop("version", 0)
     needs = msgspec.convert(entry.pop("needs", {}), _Needs)
     unknown = set(entry) - OPS[op]

@@ -154,6 +154,8 @@ def _forms(out: Decoding) -> None:
     out.good("a percentage as a single", "What it holds exactly is the same number", S, single, FULL_SCHEDULE)
     extra = {**SCHEDULE, "tariff": {"name": ["agile", None, 1.5]}, "x": 2**63}
     out.good("an unknown member", "A minor change adds members: they are ignored", S, pack(extra), SCHEDULE)
+    deep = pack({**SCHEDULE, "x": Raw(b"\x91" * 32 + b"\xc0")})
+    out.good("32 arrays in an unknown member", "So deep is read", S, deep, SCHEDULE)
     nulls = {**SCHEDULE, "expires_at": None, "traceparent": None}
     out.good("optional members that are null", "Null is absence", S, pack(nulls), SCHEDULE)
     backwards = dict(reversed(SCHEDULE.items()))

@@ -98,6 +98,11 @@ def malformed(out: Decoding, kind: str, body: Any) -> None:
     out.bad("a byte over the size limit", why, kind, text + " " * fill, TOO_LARGE)
 
 
+def nested(depth: int) -> str:
+    """Arrays in arrays."""
+    return "[" * depth + "]" * depth
+
+
 def no_object(out: Decoding, kind: str) -> None:
     """JSON texts that are no object."""
     for name, content in (

@@ -120,6 +120,7 @@ def _whole(out: Decoding) -> None:
             "A minor change adds members: they are ignored",
             text[:-1] + ',"tariff":{"name":["agile",null]}}',
         ),
+        ("32 arrays in an unknown member", "So deep is read", text[:-1] + f',"x":{texts.nested(32)}}}'),
         ("an unknown member in a slot", "Ignored there too", replaced(text, '"rate_kw"', '"price":1,"rate_kw"')),
         (
             "an unknown member of the same name deeper down",

@@ -59,6 +59,7 @@ def _spellings(out: Decoding) -> None:
             "A minor change adds members: they are ignored",
             text[:-1] + ',"tariff":{"name":["agile",null]}}',
         ),
+        ("32 arrays in an unknown member", "So deep is read", text[:-1] + f',"x":{texts.nested(32)}}}'),
         (
             "version 1's members beside",
             "They are unknown to version 2, so ignored",
