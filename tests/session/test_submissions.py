@@ -18,8 +18,11 @@ from allye_protocol.session import CloudSession
 from allye_protocol.tracing import TraceContext
 from tests.builders import DEVICE, HELLO, MICROSECOND, NOON, SLOT, TRACE_ID, TRACEPARENT, V1_HELLO, ack, schedule, seeded
 from tests.session.cloud_world import APPLIED, EVENING, MINUTE, OTHER, Cloud, failed, longest
+from tests.store.faults import failing_store
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from allye_protocol.messages import Hello
 
 AT_EVENING = sequence_at(EVENING)
@@ -428,3 +431,19 @@ def test_an_answer_to_a_cancelled_schedule_is_kept_and_changes_nothing() -> None
     cloud.cancel()
     assert cloud.hear(ack(status=AckStatus.APPLIED)) == []
     assert (cloud.state(), len(cloud.store.acks)) == (State.CANCELLED, 1)
+
+
+@pytest.mark.parametrize("work", [Cloud.submit, lambda cloud: cloud.cancel(None, effective_from=NOON)])
+def test_the_order_is_asked_for_first_so_that_no_other_publisher_comes_between(work: Callable[[Cloud], object]) -> None:
+    """What a store answers to ``last_sequence`` holds until the transaction ends; what was read before it might not."""
+    cloud = Cloud()
+    calls: list[str] = []
+
+    def watch(call: str) -> bool:
+        calls.append(call)
+        return False
+
+    watched = failing_store(cloud.store, watch)  # type: ignore[arg-type]
+    cloud.session = CloudSession(watched, random_bytes=seeded(), uniform=longest)
+    work(cloud)
+    assert calls[:2] == ["begin", "last_sequence"]

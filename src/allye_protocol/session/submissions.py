@@ -66,6 +66,7 @@ class Submissions:
         schedule = msgspec.structs.replace(schedule, traceparent=trace.traceparent)
         payload, meaning = encode(schedule, STORED_CONTENT_TYPE), digest(schedule)
         with self._store.transaction():
+            last = self._last(schedule.device_id, now)  # from here on nobody else submits for the device
             known = self._store.delivery(schedule.schedule_id)
             if known is not None:
                 if known.digest != meaning:
@@ -73,7 +74,7 @@ class Submissions:
                     details = {"digest": meaning, "known": known.digest}
                     raise RefusalError(ErrorCode.ORDER_CONFLICT, message, path="/schedule_id", details=details)
                 return known
-            self._check(schedule, now)
+            self._check(schedule, last, now)
             self._check_is_taken(schedule)
             if not schedule.dry_run:
                 self._supersede(schedule, now)
@@ -96,9 +97,11 @@ class Submissions:
             self._store.put_delivery(delivery)
         return delivery
 
-    def _check(self, schedule: Schedule, now: datetime) -> None:
-        """Refuse what the device would refuse for good."""
-        last = self._last(schedule.device_id, now)
+    def _check(self, schedule: Schedule, last: int | None, now: datetime) -> None:
+        """Refuse what the device would refuse for good.
+
+        :param last: the sequence that this one has to be above.
+        """
         if last is not None and schedule.sequence <= last:
             message = f"sequence {schedule.sequence} is not above {last}, the last for {schedule.device_id}: ask for the next"
             raise RefusalError(ErrorCode.ORDER_STALE, message, path="/sequence", details={"sequence": last})
@@ -154,12 +157,13 @@ class Submissions:
     ) -> Delivery:
         """See :meth:`allye_protocol.session.cloud.CloudSession.cancel`."""
         with self._store.transaction():
+            sequence = self.sequence_for(device_id, now)  # from here on nobody else submits for the device
             named = None if schedule_id is None else self._named(schedule_id, device_id)
             trace = trace or (named and TraceContext.parse(named.traceparent)) or TraceContext.start(self._random_bytes)
             cancel = Cancel(
                 device_id=DeviceId(device_id),
                 version=2,
-                sequence=self.sequence_for(device_id, now),
+                sequence=sequence,
                 schedule_id=None if schedule_id is None else ScheduleId(schedule_id),
                 effective_from=effective_from,
                 reason=reason,
