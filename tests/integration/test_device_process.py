@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from allye_demo.broker import available_kinds
-from allye_protocol.codec import DEFAULT_CONTENT_TYPE, decode, encode
+from allye_protocol.codec import DEFAULT_CONTENT_TYPE
+from allye_protocol.convert import decode, encode
 from allye_protocol.frame import Frame
-from allye_protocol.messages import Ack, ExecutionResult, ExecutionStatus, Kind
+from allye_protocol.messages import Ack, DeviceStatus, ExecutionResult, ExecutionStatus, Kind
 from allye_protocol.store.sqlite import SqliteStore
 from allye_protocol.transport.base import Received
 from tests.builders import SLOT, schedule
@@ -141,9 +142,9 @@ class Device:
             Frame(topic=f"devices/{self.name}/schedule", payload=encode(plan), content_type=DEFAULT_CONTENT_TYPE)
         )
 
-    def plan(self, *rates_kw: float, name: str = "plan-a") -> Schedule:
+    def plan(self, *rates_w: int, name: str = "plan-a") -> Schedule:
         start = self.next_slot()
-        return schedule(name, start=start, rates_kw=rates_kw, generated_at=start - timedelta(minutes=30), device=self.name)
+        return schedule(name, start=start, rates_w=rates_w, generated_at=start - timedelta(minutes=30), device=self.name)
 
     def heard(self, channel: str) -> list[Frame]:
         for event in self._listener.transport.wait(0.02):
@@ -161,6 +162,11 @@ class Device:
     def results(self) -> list[ExecutionResult]:
         decoded = [decode(frame.payload, Kind.EXECUTION_RESULT) for frame in self.heard("execution")]
         return [result for result in decoded if isinstance(result, ExecutionResult)]
+
+    def online(self) -> list[bool]:
+        """What was said of its presence."""
+        decoded = [decode(frame.payload, Kind.DEVICE_STATUS, frame.content_type) for frame in self.heard("status")]
+        return [status.online for status in decoded if isinstance(status, DeviceStatus)]
 
     def lines(self, event: str) -> list[dict[str, Any]]:
         """Whole lines of the log; a killed process may leave half of one."""
@@ -209,7 +215,7 @@ def test_a_signal_puts_the_battery_at_rest_sends_the_answers_and_ends_with_0(bro
     device = deploy(broker, speed=1200)
     device.start()
     device.until("hello", lambda: device.heard("hello"))
-    device.send(device.plan(50, 50))
+    device.send(device.plan(50_000, 50_000))
     device.until("charging", lambda: device.battery()["setpoint_w"] == 50_000)
     assert device.end(number) == 0
     assert device.battery()["setpoint_w"] == 0
@@ -218,24 +224,27 @@ def test_a_signal_puts_the_battery_at_rest_sends_the_answers_and_ends_with_0(bro
     device.until("answers", lambda: len(device.acks()) == 2)
     assert device.statuses() == [("plan-a", "RECEIVED"), ("plan-a", "APPLIED")]
     assert len(device.lines("stopped")) == 1
+    device.until("its farewell", lambda: device.online()[-1:] == [False])
 
 
 def test_a_device_that_is_killed_in_mid_slot_goes_on_with_it(preferred, deploy):
     device = deploy(preferred, speed=300)
     device.start()
     device.until("hello", lambda: device.heard("hello"))
-    plan = device.plan(60, -40)
+    plan = device.plan(60_000, -40_000)
     device.send(plan)
     device.until("charging", lambda: device.battery()["setpoint_w"] == 60_000)
     device.end(signal.SIGKILL)
+    device.until("its last will", lambda: device.online()[-1:] == [False])
     device.start()
+    device.until("its status", lambda: device.online()[-1:] == [True])
     device.until("results", lambda: len(device.results()) == 2)
     assert device.end(signal.SIGTERM) == 0
     results = device.results()
-    assert [result.interval.start for result in results] == [slot.start for slot in plan.intervals]
-    assert [(result.status, result.actual_rate_kw) for result in results] == [
-        (ExecutionStatus.SUCCEED, 60),
-        (ExecutionStatus.SUCCEED, -40),
+    assert [result.slot_start for result in results] == [plan.start, plan.start + SLOT]
+    assert [(result.status, result.actual_w) for result in results] == [
+        (ExecutionStatus.SUCCEED, 60_000),
+        (ExecutionStatus.SUCCEED, -40_000),
     ]
     assert device.net_wh() == pytest.approx(30_000 - 20_000, abs=1)
     assert len(device.lines("schedule_applied")) == 1
@@ -247,13 +256,13 @@ def test_a_broker_that_was_killed_gets_the_results_when_it_is_back(preferred, de
     device = deploy(preferred)
     device.start()
     device.until("hello", lambda: device.heard("hello"))
-    device.send(device.plan(50, -30))
+    device.send(device.plan(50_000, -30_000))
     device.until("charging", lambda: device.battery()["setpoint_w"] == 50_000)
     preferred.kill()
     device.until("the end of a slot that nobody can hear of", lambda: device.lines("slot_ended"))
     preferred.start()
     device.until("results", lambda: len(device.results()) == 2)
-    assert [result.actual_rate_kw for result in device.results()] == [50, -30]
+    assert [result.actual_w for result in device.results()] == [50_000, -30_000]
 
 
 def test_a_schedule_that_kills_the_process_is_quarantined_after_three_times(preferred, deploy, tmp_path):
@@ -267,16 +276,18 @@ def test_a_schedule_that_kills_the_process_is_quarantined_after_three_times(pref
     device.start()
     device.until("hello", lambda: device.heard("hello"))
     (tmp_path / "poison").touch()
-    device.send(device.plan(50, name="deadly"))
+    device.send(device.plan(50_000, name="deadly"))
     assert device.exit_code() == 9
     for _ in range(2):
         device.start()
         assert device.exit_code() == 9
     device.start()
     device.until("the verdict", lambda: ("deadly", "FAILED") in device.statuses())
-    assert device.acks()[-1].error_reason.startswith("internal.quarantined:")
+    error = device.acks()[-1].error
+    assert error is not None
+    assert error.code == "internal.quarantined"
     (tmp_path / "poison").unlink()
-    later = device.plan(50, name="harmless")
+    later = device.plan(50_000, name="harmless")
     newer = later.generated_at + timedelta(minutes=1)
     device.send(schedule("harmless", start=later.start, generated_at=newer, device=device.name))
     device.until("the next one", lambda: ("harmless", "APPLIED") in device.statuses())
