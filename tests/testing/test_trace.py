@@ -79,3 +79,14 @@ def test_a_world_with_another_root_reads_its_own_topics() -> None:
     assert [ack.status for ack in world.acks("plan-1")] == [AckStatus.RECEIVED, AckStatus.APPLIED]
     assert "cannot be read" not in repr(world.trace)
     assert {entry.incident.topic.rpartition("/")[0] for entry in world.trace.entries} == {"", "acme/gb/one"}
+
+
+def test_a_device_that_is_lost_is_told_from_one_that_speaks() -> None:
+    world = World()
+    device = FakeDevice(world, "one")
+    world.settle()
+    device.stop()
+    told = [str(entry) for entry in world.trace.entries if "status" in entry.incident.topic]
+    assert "online" in told[0]
+    assert told[-1].endswith("published as its will")
+    assert "offline" in told[-1]

@@ -86,9 +86,11 @@ class FakeDevice:
         if self._on:
             return
         config = DeviceConfig(hello=self._hello(), policy=self.policy, root=self.world.root, hold=self.battery.hold)
-        self.session = DeviceSession(config, self.store, random_bytes=self.world.random.randbytes)
+        session = self.session = DeviceSession(config, self.store, random_bytes=self.world.random.randbytes)
         self.transport = MemoryTransport(
-            self.world.broker, self.device_id, will=self.session.status(self.now, online=False) if self.says_hello else None
+            self.world.broker,
+            self.device_id,
+            will=lambda: session.status(self.now, online=False) if self.says_hello else None,
         )
         self.transport.open(self.session.subscriptions)
         self._on, self._read_at, self._told = True, None, None

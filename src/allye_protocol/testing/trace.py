@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 from allye_protocol import topics
 from allye_protocol.convert import decode
 from allye_protocol.errors import DecodeError, TopicError
-from allye_protocol.messages import Message
+from allye_protocol.messages import DeviceStatus, Message
 from allye_protocol.messages.registry import CHANNEL_OF
 from allye_protocol.transport.faults import Incident, Passage
 
@@ -118,6 +118,8 @@ def _told(message: Message | None) -> str:
     if message is None:
         return "cannot be read"
     words = [str(value) for name in ("schedule_id", "status", "event") if (value := getattr(message, name, None)) is not None]
+    if isinstance(message, DeviceStatus):
+        words.insert(0, "online" if message.online else "offline")
     start = getattr(message, "slot_start", None)
     if start is not None:
         words.append(f"{start:%d %H:%M}")

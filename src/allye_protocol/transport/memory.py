@@ -275,7 +275,7 @@ class MemoryBroker:
         transport.mailbox.post(Disconnected(reason=reason))
         last_will = self._wills.pop(client_id)
         if will and last_will is not None:
-            self._route(client_id, last_will)
+            self._route(client_id, last_will, "as its will")
 
     def _forget(self, session: Session) -> None:
         del self._sessions[session.client_id]
@@ -302,11 +302,11 @@ class MemoryBroker:
         if not link.send(way, arrive, later_s=later_s):
             self._tell(Passage.LOST, link.client_id, frame, f"{note} {way}")
 
-    def _route(self, client_id: str, frame: Frame) -> bool:
+    def _route(self, client_id: str, frame: Frame, note: str = "") -> bool:
         """Give a message to everybody who subscribes to it; whether anybody does."""
         now = self._now()
         message = Message(frame, now)
-        self._tell(Passage.PUBLISHED, client_id, frame)
+        self._tell(Passage.PUBLISHED, client_id, frame, note)
         if frame.retain:
             self._routing.retain(message)
         heard = False
