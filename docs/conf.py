@@ -6,6 +6,8 @@ import sys
 from importlib.metadata import version as version_of
 from pathlib import Path
 
+from allye_protocol.cli.completion import levels
+from allye_protocol.cli.main import parser
 from allye_protocol.delivery import TRANSITIONS, Cause, State
 
 project = "Allye device protocol"
@@ -36,9 +38,9 @@ rows += [f"| {state} | {' | '.join(TRANSITIONS.get((state, cause), '-') for caus
 (generated / "transitions.md").write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 # So are the pages of help, from the programs themselves.
-TOPIC = ("topic", "topic build", "topic parse", "topic match")
+VECTORS = ("vectors", "vectors run", "vectors serve")
 COMMANDS = {
-    "allye-protocol": ("", "validate", "decode", "encode", *TOPIC, "schema", "version"),
+    "allye-protocol": [path.strip() for path, _ in levels(parser())],
     "allye-device": ("", "run", "status", "drivers"),
     "allye-cloud": ("", "plan", "publish", "cancel", "serve", "status"),
     "allye-demo": ("",),

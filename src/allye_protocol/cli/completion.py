@@ -6,14 +6,14 @@ import argparse
 from typing import TYPE_CHECKING, Final
 
 from allye_protocol.cli.grammar import NAME
-from allye_protocol.cli.streams import Exit, put
+from allye_protocol.cli.streams import Exit, put, put_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from allye_protocol.cli.grammar import Commands
 
-__all__ = ["add", "script"]
+__all__ = ["add", "levels", "script"]
 
 _FUNCTION: Final = "_allye_protocol"
 _ZSH_START: Final = ("autoload -U +X bashcompinit && bashcompinit", "autoload -U +X compinit && compinit")
@@ -26,11 +26,11 @@ def add(commands: Commands, grammar: Callable[[], argparse.ArgumentParser]) -> N
     """
     completion = commands.add(
         "completion",
-        lambda args: _completion(grammar(), args.shell),
+        lambda args: _completion(args, script(grammar(), args.shell)),
         "print a script that completes the command line in a shell",
         "It is static: it knows the commands, options and their values, and otherwise completes files.",
         [
-            "completion bash > ~/.local/share/bash-completion/completions/allye-protocol",
+            "completion bash > ~/.allye-completion.bash",
             'eval "$(allye-protocol completion zsh)"',
         ],
     )
@@ -43,21 +43,21 @@ def script(parser: argparse.ArgumentParser, shell: str) -> str:
     :param parser: the grammar of the whole command line.
     :param shell: ``bash`` or ``zsh``, which runs the same script by its emulation.
     """
-    levels = dict(_levels(parser, ""))
-    values = {(path, option): found for path, level in levels.items() for option, found in _values(level)}
+    grammars = dict(levels(parser))
+    values = {(path, option): found for path, level in grammars.items() for option, found in _values(level)}
     lines = [
         *(_ZSH_START if shell == "zsh" else ()),
         f"{_FUNCTION}() {{",
         '  local path="" word cur="${COMP_WORDS[COMP_CWORD]}" words=""',
         '  for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do',
         '    case "$path $word" in',
-        *(f'      "{path}") path="{path}" ;;' for path in levels if path),
+        *(f'      "{path}") path="{path}" ;;' for path in grammars if path),
         "    esac",
         "  done",
         '  case "$path:${COMP_WORDS[COMP_CWORD-1]}" in',
         *(f'    "{path}:{option}") words="{" ".join(found)}" ;;' for (path, option), found in values.items()),
         '    *) case "$path" in',
-        *(f'      "{path}") words="{" ".join(_words(level))}" ;;' for path, level in levels.items()),
+        *(f'      "{path}") words="{" ".join(_words(level))}" ;;' for path, level in grammars.items()),
         "    esac ;;",
         "  esac",
         '  COMPREPLY=($(compgen -W "$words" -- "$cur"))',
@@ -67,19 +67,26 @@ def script(parser: argparse.ArgumentParser, shell: str) -> str:
     return "\n".join(lines)
 
 
-def _completion(parser: argparse.ArgumentParser, shell: str) -> Exit:
-    for line in script(parser, shell).splitlines():
+def _completion(args: argparse.Namespace, text: str) -> Exit:
+    if args.json:
+        put_json({"shell": args.shell, "script": text})
+        return Exit.OK
+    for line in text.splitlines():
         put(line)
     return Exit.OK
 
 
-def _levels(parser: argparse.ArgumentParser, path: str) -> Iterator[tuple[str, argparse.ArgumentParser]]:
-    """Every command by the words that lead to it, each after a space."""
+def levels(parser: argparse.ArgumentParser, path: str = "") -> Iterator[tuple[str, argparse.ArgumentParser]]:
+    """Every command of a grammar by the words that lead to it, each after a space; the program itself has none.
+
+    :param parser: the grammar.
+    :param path: the words that lead to it.
+    """
     yield path, parser
     for action in parser._actions:  # noqa: SLF001 - argparse has no public way to read a grammar
         if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001
             for name, inner in action.choices.items():
-                yield from _levels(inner, f"{path} {name}")
+                yield from levels(inner, f"{path} {name}")
 
 
 def _values(parser: argparse.ArgumentParser) -> Iterator[tuple[str, list[str]]]:
