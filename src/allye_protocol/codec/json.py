@@ -30,7 +30,7 @@ from allye_protocol.codec.plain import IS_IN_UTC, IS_PLAIN, IS_VALID
 from allye_protocol.codec.refusal import checked
 from allye_protocol.errors import DecodeError, EncodeError, ErrorCode, Problem
 from allye_protocol.messages import v1, v2
-from allye_protocol.messages.registry import BY_TYPE, KINDS, VERSIONS, Kind, Spec, Written, versions_of
+from allye_protocol.messages.registry import BY_TYPE, KINDS, NEWEST, VERSIONS, Kind, Spec, Written, versions_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,9 +56,11 @@ class JsonEncoding:
 
     def decode(self, payload: bytes, kind: Kind) -> Written:
         """Parse and check; see :class:`~allye_protocol.codec.base.Encoding`."""
-        # The version that a body seems to have. A wrong guess costs time: its reader does not clear it.
-        at = payload.find(b'"version":')
-        message = (_OLDEST if at < 0 or b"1" in payload[at + 10 : at + 12] else _NEWEST)[kind](payload)
+        # The version that a body seems to have, most likely near its beginning. A wrong guess costs time.
+        guessed, other = _FAST[kind]
+        if payload.find(_SAYS_NEWEST, 0, _NEAR) < 0:
+            guessed, other = other, guessed
+        message = guessed(payload) or other(payload)
         return _explained_message(payload, kind) if message is None else message
 
     def problems(self, payload: bytes, kind: Kind) -> list[Problem]:
@@ -132,6 +134,16 @@ def _fast(spec: Spec) -> Callable[[bytes], Any]:
     return read_v1_schedule if is_v1_schedule else read_plainly
 
 
+def _by_version(kind: Kind) -> tuple[Callable[[bytes], Any], Callable[[bytes], Any]]:
+    """How bodies of a kind are read in the newest version and in the oldest."""
+    roads = [_fast(KINDS[kind, version]) for version in versions_of(kind)]
+    return roads[-1], roads[0] if len(roads) > 1 else _never
+
+
+def _never(_payload: bytes) -> None:
+    return None
+
+
 def _is_written(spec: Spec) -> Callable[[bytes], bool]:
     """Whether a body that was just written is as it should be; whatever reading it raises says no as well."""
     read, is_v1_schedule = _READ[spec.struct], spec.struct is v1.Schedule
@@ -149,9 +161,9 @@ def _is_written(spec: Spec) -> Callable[[bytes], bool]:
 _write: Final = msgspec.json.Encoder().encode
 _PARSE_ERRORS: Final = (msgspec.MsgspecError, RecursionError, ValueError, OverflowError)
 _READ: Final[dict[type, Callable[[bytes], Any]]] = {struct: msgspec.json.Decoder(struct).decode for struct in BY_TYPE}
-_FAST: Final = {key: _fast(spec) for key, spec in KINDS.items()}
-_OLDEST: Final = {kind: _FAST[kind, versions_of(kind)[0]] for kind in Kind}
-_NEWEST: Final = {kind: _FAST[kind, versions_of(kind)[-1]] for kind in Kind}
+_FAST: Final = {kind: _by_version(kind) for kind in Kind}
+_SAYS_NEWEST: Final = f'"version":{NEWEST}'.encode()
+_NEAR: Final = 256
 _IS_WRITTEN: Final = {struct: _is_written(spec) for struct, spec in BY_TYPE.items()}
 _SPOKEN: Final = (0, *VERSIONS)
 

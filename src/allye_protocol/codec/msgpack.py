@@ -21,7 +21,8 @@ from allye_protocol.codec.msgpack_reader import MalformedError, read_tree
 from allye_protocol.codec.plain import IS_IN_UTC, IS_PLAIN, IS_VALID
 from allye_protocol.codec.refusal import checked
 from allye_protocol.errors import DecodeError, EncodeError, ErrorCode, Problem
-from allye_protocol.messages.registry import KINDS, NEWEST, VERSIONS, Kind, Written
+from allye_protocol.messages import v2
+from allye_protocol.messages.registry import KINDS, NEWEST, VERSIONS, Kind, Spec, Written
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,18 +46,8 @@ class MsgpackEncoding:
     def decode(self, payload: bytes, kind: Kind) -> Written:
         """Parse and check; see :class:`~allye_protocol.codec.base.Encoding`."""
         fast = _FAST.get(kind)
-        if fast is not None:
-            read, is_plain, is_valid = fast
-            try:
-                message: Written = read(payload)
-                is_ours = _write(message) == payload or (
-                    IS_IN_UTC[type(message)](message) and has_only_members_msgpack(payload, message)
-                )
-                if is_ours and (is_plain(message) or is_valid(message)):
-                    return message
-            except _PARSE_ERRORS:
-                pass
-        return _explained_message(payload, kind)
+        message = None if fast is None else fast(payload)
+        return _explained_message(payload, kind) if message is None else message
 
     def problems(self, payload: bytes, kind: Kind) -> list[Problem]:
         """Everything that is wrong with a payload; see :class:`~allye_protocol.codec.base.Encoding`."""
@@ -64,7 +55,7 @@ class MsgpackEncoding:
 
     def encode(self, message: Written) -> bytes:
         """Check and write; the proof that a peer will accept the bytes is that this library reads them."""
-        read, is_plain, is_valid = _WRITTEN[type(message)]
+        read, is_plain, is_valid = _READ[type(message)]
         try:
             payload = _write(message)
             same = read(payload)
@@ -79,15 +70,57 @@ class MsgpackEncoding:
             raise EncodeError(ErrorCode.MESSAGE_INVALID, f"cannot be written as MessagePack: {error}") from None
 
 
+def _fast(spec: Spec) -> Callable[[bytes], Any]:
+    """Reads bodies of one kind: a function that returns ``None`` for one that it does not clear."""
+    read, is_plain, is_valid = _READ[spec.struct]
+    write, is_in_utc = _write, IS_IN_UTC[spec.struct]
+
+    def fast(payload: bytes) -> Any:
+        try:
+            message = read(payload)
+            is_ours = write(message) == payload or (is_in_utc(message) and has_only_members_msgpack(payload, message))
+        except _PARSE_ERRORS:
+            return None
+        return message if is_ours and (is_plain(message) or is_valid(message)) else None
+
+    return fast
+
+
+def _fast_schedule(spec: Spec) -> Callable[[bytes], Any]:
+    """The same for schedules, the longest messages: most need not be written again, as their few members can be counted."""
+    read, is_plain, _ = _READ[spec.struct]
+    is_in_utc, complete = IS_IN_UTC[spec.struct], _fast(spec)
+
+    def fast(payload: bytes) -> Any:
+        try:
+            schedule = read(payload)
+        except _PARSE_ERRORS:
+            return None
+        optional = (schedule.traceparent is not None) + (schedule.expires_at is not None)
+        if payload.startswith(_HEADS[optional]) and is_in_utc(schedule) and is_plain(schedule):
+            return schedule
+        return complete(payload)
+
+    return fast
+
+
+Checks = tuple["Callable[[bytes], Any]", "Callable[[Any], bool]", "Callable[[Any], bool]"]
 _SPOKEN: Final = tuple(version for version in VERSIONS if version > 1)
 _PARSE_ERRORS: Final = (msgspec.MsgspecError, RecursionError, ValueError, OverflowError)
 _write: Final = msgspec.msgpack.Encoder().encode
-_WRITTEN: Final[dict[type, tuple[Callable[[bytes], Any], Callable[[Any], bool], Callable[[Any], bool]]]] = {
+_READ: Final[dict[type, Checks]] = {
     spec.struct: (msgspec.msgpack.Decoder(spec.struct).decode, IS_PLAIN[spec.struct], IS_VALID[spec.struct])
     for spec in KINDS.values()
     if spec.version in _SPOKEN
 }
-_FAST: Final = {kind: _WRITTEN[spec.struct] for (kind, version), spec in KINDS.items() if version == NEWEST}
+_REQUIRED: Final = sum(field.required for field in msgspec.structs.fields(v2.Schedule))
+_HEADS: Final = tuple(b"\xde" + (_REQUIRED + optional).to_bytes(2, "big") for optional in range(3))
+"""How a map begins that has the members of every schedule and so many of the optional ones, as msgspec writes it."""
+_FAST: Final = {
+    kind: (_fast_schedule if spec.struct is v2.Schedule else _fast)(spec)
+    for (kind, version), spec in KINDS.items()
+    if version == NEWEST
+}
 
 
 def _explained(payload: bytes, kind: Kind) -> Explained:

@@ -402,7 +402,7 @@ def is_plain_schedule(schedule: Schedule, *, with_modes: bool) -> bool:
             or not low <= rate_kw <= high
         ]
     else:
-        odd = [slot for slot in intervals if not low <= slot.rate_kw <= high]
+        odd = [] if high == MAX_KW else [slot for slot in intervals if not low <= slot.rate_kw <= high]
     return not odd and EARLIEST <= schedule.generated_at < LATEST and spells_ids(schedule.schedule_id + schedule.device_id)
 
 
