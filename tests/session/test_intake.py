@@ -248,6 +248,16 @@ def test_so_is_one_about_a_cancel() -> None:
     assert cloud.state(cancel.delivery_id) is State.DEAD
 
 
+def test_a_copy_that_a_device_cannot_read_since_it_speaks_nothing_known_is_not_given_up() -> None:
+    cloud = Cloud()
+    cloud.submit()
+    (copy,) = cloud.send()
+    cloud.hear(msgspec.structs.replace(HELLO, versions=(7,)))
+    reference = ScheduleId(sha256(copy.frame.payload).hexdigest())
+    cloud.hear(failed("message.malformed", schedule_id=reference))
+    assert cloud.state() is State.FAILED
+
+
 def test_a_copy_in_an_encoding_that_is_no_longer_agreed_may_be_unreadable() -> None:
     """The device was set back while the copy was under way: it cannot read it, and gets another that it can."""
     cloud = Cloud()
