@@ -198,6 +198,7 @@ def test_a_ramp_limits_increases_and_delays_no_decrease(stage, schedule):
     assert (schedule(0).start + timedelta(minutes=30), 20_000) in given
     first, second, third = stage.cloud.results()
     assert (first.error.code, first.limiting) == ("limit.ramp", ("limit.ramp",))
+    assert first.outcome is Outcome.LIMITED
     assert first.actual_w == pytest.approx(60_000 * 5 / 6, rel=0.01)
     assert (second.status, second.actual_w) == (ExecutionStatus.SUCCEED, 20_000)
     assert third.actual_w == pytest.approx(-20_000 * 17 / 18, rel=0.01)

@@ -290,7 +290,11 @@ _OUTCOMES: Final = {
     ErrorCode.DEVICE_CLOCK_UNTRUSTED: Outcome.NOT_EXECUTED,
     ErrorCode.DRIVER_EXTERNAL_CONTROL: Outcome.OVERRIDDEN,
 }
-_OUTCOMES_OF_CLASSES: Final = {ErrorClass.DEVICE: Outcome.FAULTED, ErrorClass.DRIVER: Outcome.FAULTED}
+_OUTCOMES_OF_CLASSES: Final = {
+    ErrorClass.LIMIT: Outcome.LIMITED,
+    ErrorClass.DEVICE: Outcome.FAULTED,
+    ErrorClass.DRIVER: Outcome.FAULTED,
+}
 
 
 def outcome_of(status: ExecutionStatus, code: ErrorCode | None) -> Outcome | None:
