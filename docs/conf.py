@@ -38,7 +38,6 @@ rows += [f"| {state} | {' | '.join(TRANSITIONS.get((state, cause), '-') for caus
 (generated / "transitions.md").write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 # So are the pages of help, from the programs themselves.
-VECTORS = ("vectors", "vectors run", "vectors serve")
 COMMANDS = {
     "allye-protocol": [path.strip() for path, _ in levels(parser())],
     "allye-device": ("", "run", "status", "drivers"),

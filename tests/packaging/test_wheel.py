@@ -1,5 +1,6 @@
 """The distribution as others get it: what is in the wheel, from the sdist too, and what works without extras."""
 
+import json
 import subprocess
 import sys
 import tarfile
@@ -36,6 +37,12 @@ def test_the_wheel_ships_types_and_schemas(wheel: Path) -> None:
     }
     assert len(schemas) >= 5
     assert {"allye_protocol/py.typed", *schemas} <= shipped
+
+
+def test_the_wheel_ships_the_conformance_vectors(wheel: Path) -> None:
+    vectors = {f"allye_protocol/vectors/{path.name}" for path in (ROOT / "tests" / "vectors").iterdir()}
+    assert len(vectors) >= 14
+    assert {name for name in names(wheel) if name.startswith("allye_protocol/vectors/")} == vectors
 
 
 def test_a_wheel_built_from_the_sdist_is_the_same(wheel: Path, tmp_path: Path) -> None:
@@ -84,6 +91,16 @@ def test_a_missing_extra_is_named_with_its_pip_command(bare: Path, code: str, co
     outcome = run(bare, "-c", code)
     assert outcome.returncode == 1
     assert command in outcome.stderr.splitlines()[-1]
+
+
+def test_what_is_shipped_is_conformed_to_and_a_missing_encoding_is_not_claimed(bare: Path) -> None:
+    outcome = run(bare, "-m", "allye_protocol", "vectors", "run", "--json")
+    assert outcome.returncode == 0, outcome.stderr
+    report = json.loads(outcome.stdout)
+    counted = {tally["section"]: tally for tally in report["tallies"]}
+    assert report["total"]["failed"] == 0
+    assert counted["v2-protobuf"]["passed"] == 0
+    assert counted["v2-msgpack"]["not_claimed"] == 0
 
 
 def test_the_command_works_without_extras(bare: Path) -> None:
