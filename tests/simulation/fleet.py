@@ -199,6 +199,9 @@ class Fleet:
             assert (state is not State.APPLIED) or said
             assert (state is not State.CANCELLED) or schedule.schedule_id in self.cancelled
             assert state is not State.DEAD, f"{schedule.schedule_id}: {self.cloud.store.delivery(schedule.schedule_id)}"
+            assert (state is not State.EXPIRED) or schedule.end <= self.at_rest_at
+            newer = [other for other in self.schedules[name] if other.sequence > schedule.sequence]
+            assert (state is not State.SUPERSEDED) or any(other.end >= schedule.end for other in newer)
 
     def _check_results(self, name: str) -> None:
         """Whatever was in the plan has one result, and the cloud has it."""
@@ -227,8 +230,8 @@ class Fleet:
         expected: dict[datetime, tuple[str, int] | None] = {}
         for schedule in sorted(self.schedules[name], key=lambda each: each.sequence):
             cancelled = schedule.schedule_id in self.cancelled
-            if cancelled and schedule.schedule_id not in self.applied:
-                continue  # it never was in the plan
+            if schedule.schedule_id not in self.applied:
+                continue  # expired, superseded or cancelled before it came: the answers were checked
             for cell in _grid(schedule.start, schedule.end):
                 rate_w = schedule.rates_w[(cell - schedule.start) // schedule.resolution]
                 expected[cell] = None if cancelled else (schedule.schedule_id, rate_w or 0)

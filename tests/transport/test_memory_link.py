@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,17 +40,22 @@ class World:
 
     def step(self) -> None:
         """Everything that both clients can do now."""
-        for _ in range(4):
-            for event in self.publisher.wait(0):
+        busy = True
+        while busy:
+            told, heard = self.publisher.wait(0), self.subscriber.wait(0)
+            busy = bool(told or heard)
+            for event in told:
                 if isinstance(event, Published):
                     del self.outbox[event.token]
                 elif isinstance(event, Disconnected):
                     self.waiting[:0] = self.outbox.values()
                     self.outbox.clear()
             while self.waiting and self.publisher.connected:
-                payload = self.waiting.pop(0)
-                self.outbox[self.publisher.publish(Frame(topic="x", payload=payload))] = payload
-            for event in self.subscriber.wait(0):
+                with suppress(TransportError):  # the connection has just ended
+                    self.outbox[self.publisher.publish(Frame(topic="x", payload=self.waiting[0]))] = self.waiting[0]
+                    del self.waiting[0]
+                    busy = True
+            for event in heard:
                 if isinstance(event, Received):
                     self.got.append(event.frame.payload)
                     self.subscriber.acknowledge(event)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from allye_protocol.delivery import OPEN, Delivery, State
+from allye_protocol.errors import TransportError
 from allye_protocol.ids import device_id as checked_device_id
 from allye_protocol.ids import schedule_id as checked_schedule_id
 from allye_protocol.messages import Schedule
@@ -152,7 +154,8 @@ class FakeCloud:
             return False
         self.events += self.session.tick(now)
         for dispatch in self.session.frames_to_send(now, _LIMIT) if self.transport.connected else []:
-            self._under_way[self.transport.publish(dispatch.frame)] = dispatch.delivery_id
+            with suppress(TransportError):  # the connection has just ended, which is told next
+                self._under_way[self.transport.publish(dispatch.frame)] = dispatch.delivery_id
         return True
 
     def _hear(self, event: TransportEvent, now: datetime) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from allye_protocol.admission import Policy
 from allye_protocol.codec import ENCODINGS
+from allye_protocol.errors import TransportError
 from allye_protocol.events import DefaultControl, DeviceEvent, ScheduleAdmitted, SlotStarted
 from allye_protocol.ids import device_id as checked_id
 from allye_protocol.messages import VERSIONS, Capabilities, Hello
@@ -165,7 +167,8 @@ class FakeDevice:
         self._told, self._read_at = clock, now
         self._handle(self.session.tick(now, self.battery.read(now), clock_trusted=self.clock_trusted))
         for number, frame in self.session.frames_to_send(now) if self.transport.connected else []:
-            self._under_way[self.transport.publish(frame)] = number
+            with suppress(TransportError):  # the connection has just ended, which is told next
+                self._under_way[self.transport.publish(frame)] = number
         return True
 
     # Inside
@@ -191,8 +194,9 @@ class FakeDevice:
 
     def _announce(self, *frames: Frame | None) -> None:
         for frame in frames:
-            if frame is not None and self.transport.connected:
-                self.transport.publish(frame)
+            if frame is not None:
+                with suppress(TransportError):  # it is announced on the next connection
+                    self.transport.publish(frame)
 
     def _status(self, now: datetime) -> Frame | None:
         return self.session.status(now, power_w=self.battery.setpoint_w, soc_pct=round(self.battery.soc_pct, 3))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import deque
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from allye_protocol.errors import TransportError
 from allye_protocol.frame import Frame
 from allye_protocol.transport.base import Disconnected, Published, Received
 from allye_protocol.transport.memory_transport import MemoryTransport
@@ -81,9 +83,10 @@ class ThirdPartyDevice:
             del self._plan[slot.start]
             self._report(slot, now)
         while self._outbox and self.transport.connected and len(self._in_flight) < _MAX_IN_FLIGHT:
-            channel, payload = self._outbox.popleft()
-            token = self.transport.publish(Frame(topic=self._prefix + channel, payload=payload))
-            self._in_flight[token] = (channel, payload)
+            channel, payload = self._outbox[0]
+            with suppress(TransportError):  # the connection has just ended, which is told next
+                token = self.transport.publish(Frame(topic=self._prefix + channel, payload=payload))
+                self._in_flight[token] = self._outbox.popleft()
         return bool(events or over)
 
     def _take(self, frame: Frame, now: datetime) -> None:
