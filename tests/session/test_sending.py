@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from allye_protocol.errors import ErrorCode, StoreError
 from allye_protocol.messages import Kind
+from allye_protocol.negotiation import BASELINE
 from allye_protocol.session.sending import REFUSED_WAIT, Sending
 from allye_protocol.store import MemoryStore, Rank
 from tests.builders import MICROSECOND, NOON
@@ -19,7 +20,7 @@ from tests.store.faults import failing_store
 def filled(rows: int) -> MemoryStore:
     store = MemoryStore()
     for number in range(rows):
-        store.push(Kind.ACK, b"%d" % number, "")
+        store.push(Kind.ACK, b"%d" % number, BASELINE, "")
     return store
 
 
@@ -117,10 +118,10 @@ def test_what_the_broker_has_is_not_sent_again_while_the_store_cannot_forget_it(
 def test_a_row_that_gave_way_while_it_was_under_way_harms_nothing() -> None:
     store = MemoryStore(max_outbox_rows=2)
     for _ in range(2):
-        store.push(Kind.EXECUTION_RESULT, b"", "", rank=Rank.RESULT)
+        store.push(Kind.EXECUTION_RESULT, b"", BASELINE, "", rank=Rank.RESULT)
     sending = Sending(store)
     assert numbers(sending) == [1, 2]
-    store.push(Kind.ACK, b"", "")
+    store.push(Kind.ACK, b"", BASELINE, "")
     sending.taken(1)
     sending.refused(2, NOON)
     assert numbers(sending) == [3]
