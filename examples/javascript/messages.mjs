@@ -18,11 +18,16 @@ export class Refusal extends Error {
 
 const invalid = (path, message) => new Refusal("message.invalid", path, message);
 
+/** NaN, the infinities and what overflows have a code of their own, wherever a member is read. */
+function refuseNotFinite(node, path) {
+  const overflows = node.type === "number" && !Number.isFinite(node.value);
+  if (node.type === "notANumber" || overflows) throw new Refusal("message.non_finite_number", path);
+}
+
 // A type reads a value into what a program works with, or throws. Instants become BigInts of microseconds.
 
 const number = (low, high) => (node, path) => {
   if (node.type !== "number") throw invalid(path, "a number belongs here");
-  if (!Number.isFinite(node.value)) throw new Refusal("message.non_finite_number", path);
   if (node.value < low || node.value > high) throw invalid(path, `${low} to ${high}`);
   return node.value + 0; // -0 is 0
 };
@@ -60,7 +65,10 @@ const list = (type, least, most, tooFew = "message.invalid", tooMany = "message.
   if (node.type !== "array") throw invalid(path, "an array belongs here");
   if (node.items.length < least) throw new Refusal(tooFew, path);
   if (node.items.length > most) throw new Refusal(tooMany, path);
-  return node.items.map((item, index) => type(item, `${path}/${index}`));
+  return node.items.map((item, index) => {
+    refuseNotFinite(item, `${path}/${index}`);
+    return type(item, `${path}/${index}`);
+  });
 };
 
 const optional = (type) => Object.assign((node, path) => type(node, path), { isOptional: true });
@@ -73,9 +81,8 @@ const object = (members) => (node, path) => {
     const place = `${path}/${name}`;
     if (value === undefined || (value.type === "null" && type.isOptional)) {
       if (!type.isOptional) throw invalid(place, "a required member");
-    } else if (value.type === "notANumber") {
-      throw new Refusal("message.non_finite_number", place);
     } else {
+      refuseNotFinite(value, place);
       made[name] = type(value, place);
     }
   }
@@ -205,6 +212,7 @@ function parsed(bytes) {
 
 function checkVersion(version, kind) {
   if (version === undefined && kind !== "schedule") return; // version-1 answers do not say it
+  if (version) refuseNotFinite(version, "/version");
   if (version?.type !== "number" || !version.isInteger) throw invalid("/version", "an integer");
   if (version.value !== 1) throw new Refusal("version.unsupported", "/version", "spoken here: 1");
 }

@@ -307,6 +307,12 @@ def _numbers(out: Decoding) -> None:
         ("a rate in an object", "A number belongs there", "{}", INVALID),
     ):
         out.bad(name, why, S, replaced(text, first, f'"rate_kw":{written}'), code, path)
+    anywhere = "Wherever a member is read: no other type is compared with it first"
+    for member, name in (("version", "a version"), ("generated_at", "a time"), ("schedule_id", "an id")):
+        for written in ("NaN", "1e400"):
+            old = f'"{member}":{compact(SCHEDULE[member])}'
+            body = replaced(text, old, f'"{member}":{written}')
+            out.bad(f"{name} of {written}", anywhere, S, body, NOT_FINITE, f"/{member}")
     _good(out, "a bound that is just enough", "Equal is within", S, ("/max_power_kw", 120.5))
     _good(
         out,
