@@ -20,7 +20,7 @@ from allye_protocol.codec.protobuf.runtime import runtime
 from allye_protocol.errors import DecodeError, EncodeError, ErrorCode
 from allye_protocol.messages import Cancel, Schedule, v1
 from allye_protocol.messages.registry import BY_TYPE, KINDS, Kind
-from tests.codec.protobuf_bodies import BAD, MALFORMED, MEANT, PARTS, VARIANTS, Bad, Variant, body, number, text
+from tests.codec.protobuf_bodies import BAD, MALFORMED, MEANT, PARTS, VARIANTS, Bad, Variant, body, entry, number, text
 from tests.strategies import hellos, v1_schedules, v2_messages
 
 if TYPE_CHECKING:
@@ -78,6 +78,13 @@ def test_json_and_protobuf_say_the_same(message: Message) -> None:
 def test_bytes_made_by_hand_are_read_and_written(kind: Kind) -> None:
     assert decode(body(kind), kind, PROTOBUF) == MEANT[kind]
     assert encode(MEANT[kind], PROTOBUF) == body(kind)
+
+
+def test_labels_are_read_in_the_order_in_which_they_are_written() -> None:
+    names = [f"{char}{index}" for char in "aäЖ\uffff😀" for index in range(3)]
+    read = decode(body(Kind.SCHEDULE, metadata=b"".join(entry(name, "x") for name in names)), Kind.SCHEDULE, PROTOBUF)
+    assert isinstance(read, Schedule)
+    assert list(read.metadata) == names
 
 
 @pytest.mark.parametrize("kind", KINDS_IN_PROTOBUF)

@@ -18,7 +18,7 @@ from allye_protocol.codec.protobuf.shape import ENUMS, NO_SETPOINT, SHAPES, Fiel
 from allye_protocol.messages.fields import EARLIEST
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from datetime import datetime
 
 __all__ = ["NOT_READ", "NOT_WRITTEN", "body_of", "fields_of", "is_in_utc", "members_of"]
@@ -118,6 +118,11 @@ def _microseconds(instant: datetime) -> int:
     return (instant - EARLIEST) // _MICROSECOND
 
 
+def _labels(labels: Mapping[str, str]) -> dict[str, str]:
+    """The labels in the order in which they are written: a map of the runtime has that of its hashes."""
+    return dict(sorted(labels.items()))
+
+
 def _listed(values: Iterable[Any]) -> tuple[Any, ...]:
     # A slice of a repeated field is a list, made at once: faster than going through the field one by one.
     return tuple(values[:])  # type: ignore[index]
@@ -132,7 +137,7 @@ def _reader(field: Field) -> Callable[[Any], Any] | None:
         case Scalar.INSTANT:
             return _instant
         case Scalar.LABELS:
-            return dict
+            return _labels
         case Scalar():
             return None
     if field.type in ENUMS:
