@@ -48,7 +48,7 @@ from tests.builders import (
     schedule,
     v1_schedule,
 )
-from tests.session.device_world import NOW, apply, config_of, kinds, receive, sent, session_over, statuses
+from tests.session.device_world import NOW, apply, config_of, events_in, kinds, receive, sent, session_over, statuses
 from tests.store.contract import contents
 from tests.store.faults import failing_store
 from tests.strategies import instants
@@ -383,6 +383,75 @@ def test_an_alert_that_could_not_be_stored_is_not_counted_as_answered(store: Dev
     broken[0] = False
     session.receive(stray, NOW)
     assert len(sent(store)) == 1
+
+
+NEXT = schedule("plan-b", start=END, rates_w=(2, 2), resolution_s=900, generated_at=NOW)
+ACTS: list[tuple[str, Callable[[DeviceSession], object]]] = [
+    ("a schedule of version 1", lambda session: receive(session, v1_schedule(rates_kw=(1.0, 1.0)))),
+    ("applied", lambda session: session.applied("plan-a", NOW)),
+    ("begins", lambda session: session.tick(NOON, Reading(0.0))),
+    ("a schedule of version 2", lambda session: receive(session, NEXT, NOON)),
+    ("resume", lambda session: session.resume(NOON)),
+    ("applied, superseding", lambda session: session.applied("plan-b", NOON)),
+    ("a schedule to be refused", lambda session: receive(session, schedule("plan-c", rates_w=(10**7,), sequence=SEQUENCE + 1))),
+    ("a schedule to fail", lambda session: receive(session, schedule("plan-d", start=END, sequence=SEQUENCE + 2), NOON)),
+    ("failed", lambda session: session.failed("plan-d", BUSY, NOON)),
+    ("a schedule to wait", lambda session: receive(session, schedule("plan-e", start=END, sequence=SEQUENCE + 3), NOON)),
+    ("a reading with trouble", lambda session: session.tick(NOON + MICROSECOND, Reading(0.0, ErrorCode.DRIVER_TIMEOUT))),
+    ("a cancel of the one that waits", lambda session: receive(session, cancel("plan-e", sequence=SEQUENCE + 4), NOON)),
+    ("a cancel from an instant", lambda session: receive(session, CANCEL_FROM, NOON)),
+    ("a cancel before its schedule", lambda session: receive(session, cancel("plan-f", sequence=SEQUENCE + 6), NOON)),
+    ("ends and begins", lambda session: session.tick(END, Reading(500.0))),
+    ("what cannot be read", lambda session: session.receive(unreadable(b"{"), END)),
+    ("another device's", lambda session: receive(session, schedule(device="other"), END)),
+    ("a clock that is not trusted", lambda session: session.tick(END + MICROSECOND, None, clock_trusted=False)),
+    ("ends and is pruned", lambda session: session.tick(END + timedelta(days=30), Reading(1000.0))),
+]
+CANCEL_FROM = cancel(None, effective_from=END + timedelta(minutes=20), sequence=SEQUENCE + 5)
+ALL = [f"plan-{letter}" for letter in "abcdef"]
+
+
+def test_a_store_that_fails_at_any_call_stores_nothing_and_everything_happens_again(store: DeviceStore) -> None:
+    """What is held in memory, the plan and how the cloud speaks, goes back with the transaction."""
+    left = [0]
+
+    def fails(_: str) -> bool:
+        left[0] -= 1
+        return left[0] == 0
+
+    session, calls = session_over(failing_store(store, fails)), 0
+    cancels = [SEQUENCE + number for number in range(9)]
+    for what, act in ACTS:
+        for failing in range(1, 200):
+            before = contents(store, ALL, cancels)
+            left[0] = failing
+            try:
+                act(session)
+            except StoreError:
+                left[0] = 0
+                assert contents(store, ALL, cancels) == before, what
+                fresh = session_over(store)
+                assert session.agreement == fresh.agreement
+                assert planned(session) == planned(fresh)
+                calls += 1
+            else:
+                left[0] = 0
+                assert contents(store, ALL, cancels) != before or what == "resume"
+                break
+    assert calls > 150
+    states = [None if (found := store.entry(name)) is None else found.state for name in ALL]
+    assert states == [None] * 6
+    assert [row.kind for row in store.outbox(100)].count(Kind.EXECUTION_RESULT) == 3
+    assert events_in(store) == [
+        (EventType.FALLBACK_ENTERED, "plan-a"),
+        (EventType.CANCELLED, "plan-e"),
+        (EventType.CANCELLED, None),
+        (EventType.CANCELLED, "plan-f"),
+        (EventType.STARTED, "plan-b"),
+        (EventType.FALLBACK_LEFT, "plan-b"),
+        (EventType.FALLBACK_ENTERED, None),
+        (EventType.FALLBACK_LEFT, None),
+    ]
 
 
 # What is planned.
