@@ -13,17 +13,19 @@ from allye_device.config import (
     BrokerConfig,
     ClockConfig,
     DriverConfig,
+    ProtocolConfig,
     SetpointConfig,
     StoreConfig,
     TrustConfig,
 )
+from allye_protocol import codec
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from allye_demo.broker import Broker
 
-__all__ = ["MAX_DEVICES", "Site", "agent_config", "registry_text", "sites"]
+__all__ = ["MAX_DEVICES", "Site", "Tongue", "agent_config", "registry_text", "sites"]
 
 MAX_DEVICES: Final = 200
 """Every device has a thread, a connection and a database here."""
@@ -34,6 +36,29 @@ VALIDITY_S: Final = 1800.0
 """Long, so that a played day is not spent on refreshing setpoints."""
 
 
+class Tongue(msgspec.Struct, frozen=True, kw_only=True):
+    """What a device speaks.
+
+    :param versions: major versions of the protocol.
+    :param content_type: the encoding that it prefers; every device reads JSON.
+    """
+
+    versions: tuple[int, ...]
+    content_type: str
+
+    def __str__(self) -> str:
+        return f"v{max(self.versions)} {_SHORT.get(self.content_type, self.content_type)}"
+
+
+JSON: Final = "application/json"
+_SHORT: Final = {JSON: "JSON", "application/vnd.msgpack": "MessagePack", "application/protobuf": "Protobuf"}
+_TONGUES: Final = (
+    *(Tongue(versions=(1, 2), content_type=name) for name in sorted(codec.content_types_of(2), reverse=True)),
+    Tongue(versions=(1,), content_type=JSON),
+)
+"""A fleet is mixed: version 2 in every encoding that is installed, and version 1."""
+
+
 class Site(msgspec.Struct, frozen=True, kw_only=True):
     """One battery somewhere.
 
@@ -42,6 +67,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     :param power_w: largest charging and discharging power, W.
     :param soc_pct: state of charge at the beginning of the day, %.
     :param seed: of its measurement noise.
+    :param tongue: what its device speaks.
     """
 
     device_id: str
@@ -49,6 +75,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     power_w: int
     soc_pct: float
     seed: int
+    tongue: Tongue
 
 
 def sites(count: int, seed: int) -> list[Site]:
@@ -61,6 +88,7 @@ def sites(count: int, seed: int) -> list[Site]:
             power_w=150_000 - 5_000 * chance.randrange(5),
             soc_pct=float(chance.randrange(30, 71)),
             seed=chance.randrange(2**31),
+            tongue=_TONGUES[(number - 1) % len(_TONGUES)],
         )
         for number in range(1, count + 1)
     ]
@@ -107,5 +135,8 @@ def agent_config(site: Site, broker: Broker, clock: ClockConfig, folder: Path) -
         store=StoreConfig(path=str(folder / f"{site.device_id}.db")),
         setpoint=SetpointConfig(validity_s=VALIDITY_S),
         trust=TrustConfig(time="always"),
+        protocol=ProtocolConfig(
+            versions=site.tongue.versions, content_types=tuple(dict.fromkeys((site.tongue.content_type, JSON)))
+        ),
         clock=clock,
     )

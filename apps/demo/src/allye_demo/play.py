@@ -95,6 +95,7 @@ class Play:
         self.clock: Clock | None = None
         self.plans: list[DayPlan] = []
         self.agents: dict[str, Agent] = {}
+        self.tongues: dict[str, str] = {}
         self.states: dict[str, dict[str, State]] = {}
         self.results: dict[str, dict[datetime, bool]] = {}
         self.failures: list[str] = []
@@ -164,6 +165,7 @@ def play(script: Script, folder: Path, log: TextIO, watch: Callable[[Play], None
         for site in fleet:
             agent = at_end.enter_context(assembled(agent_config(site, going.broker, played, folder), clock_of(played)))
             going.agents[site.device_id] = agent
+            going.tongues[site.device_id] = str(site.tongue)
             actors.append(_Actor(site.device_id, agent.run, agent.stop, going))
         _perform(going, actors, watch)
     return going

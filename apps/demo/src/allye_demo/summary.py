@@ -24,6 +24,7 @@ MOST_DEVIATIONS: Final = 10
 class DeviceSummary(msgspec.Struct, frozen=True, kw_only=True):
     """One device's day.
 
+    :param speaks: the version and the encoding that the cloud chose for it.
     :param schedules: the states of its schedules, in order.
     :param slots: half-hours of the day; ``reported``: with a result; ``succeeded``: executed as planned.
     :param moved_kwh: energy that the plan moves in the reported half-hours, either way added up; ``deviation_kwh``: by how much
@@ -32,6 +33,7 @@ class DeviceSummary(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     device_id: str
+    speaks: str
     schedules: list[State]
     slots: int
     reported: int
@@ -153,6 +155,7 @@ def _per_device(going: Play, status: Status) -> list[DeviceSummary]:
         lines.append(
             DeviceSummary(
                 device_id=line.device_id,
+                speaks=going.tongues.get(line.device_id, ""),
                 schedules=list(line.states),
                 slots=line.slots,
                 reported=line.reported,

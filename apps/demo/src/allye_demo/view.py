@@ -86,13 +86,14 @@ def _screen(going: Play) -> RenderableType:
         f"x{going.script.speed:g}   broker {going.broker.kind if going.broker is not None else '-'}"
     )
     table = Table(expand=True, pad_edge=False, box=None)
-    for name in ("device", "schedules", "power", "state of charge", "half-hours"):
+    for name in ("device", "speaks", "schedules", "power", "state of charge", "half-hours"):
         table.add_column(name, justify="right" if name == "power" else "left", no_wrap=True)
     for device_id, agent in list(going.agents.items())[:MOST_ROWS]:
         telemetry = agent.telemetry
         slots = going.results.get(device_id, {})
         table.add_row(
             device_id,
+            going.tongues.get(device_id, ""),
             _states(going.states.get(device_id, {})),
             "-" if telemetry is None else f"{telemetry.power_w / 1000:+7.1f} kW",
             "-" if telemetry is None else _bar(telemetry.soc_pct, 100, f"{telemetry.soc_pct:3.0f} %", "blue"),
@@ -139,17 +140,19 @@ def show_summary(console: Console, summary: Summary) -> None:
         "took": f"{summary.took_s:.1f} s at {summary.speed:g} times real time, over {summary.broker}",
     }
     if summary.half_hours > 48:
-        rows["split"] = "a version-1 schedule has at most 48 half-hours, so this day went out as two schedules for each device"
+        rows["split"] = "version 1 has at most 48 half-hours in a schedule, so this day went out as two for each device"
     for name, text in rows.items():
         facts.add_row(Text(name, style="bold"), Text(text))
     verdict = "every schedule APPLIED, every half-hour reported" if summary.ok else "NOT everything was applied and reported"
     console.print(Panel(facts, title=verdict, border_style="green" if summary.ok else "red"))
-    devices = Table(title="devices", box=None, pad_edge=False)
-    for name in ("device", "schedules", "reported", "as planned", "planned GBP", "earned GBP", "SoC at the end"):
-        devices.add_column(name, justify="left" if name in {"device", "schedules"} else "right")
+    devices = Table(title="devices", box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("device", "speaks", "schedules", "reported", "as planned", "planned GBP", "earned GBP", "SoC at the end"):
+        is_text = name in {"device", "speaks", "schedules"}
+        devices.add_column(name, justify="left" if is_text else "right", no_wrap=is_text)
     for line in summary.per_device[:MOST_ROWS]:
         devices.add_row(
             line.device_id,
+            line.speaks,
             _counted(line.schedules),
             f"{line.reported}/{line.slots}",
             str(line.succeeded),
