@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
 
 from allye_protocol.codec import MAX_PAYLOAD_BYTES
 from allye_protocol.errors import ErrorCode
 from allye_protocol.messages.registry import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 DROP = object()
 """As a value: take the member away."""
@@ -22,7 +28,7 @@ def slots(count: int, first: int = 0) -> list[dict[str, Any]]:
     return [{"start": times[i], "end": times[i + 1], "rate_kw": (75.0, -120.5, 0.0)[i % 3]} for i in range(count)]
 
 
-VALID: dict[Kind, dict[str, Any]] = {
+VALID_1: dict[Kind, dict[str, Any]] = {
     Kind.SCHEDULE: {
         "schedule_id": "plan-2018-07-01-a",
         "device_id": "max300-0001",
@@ -49,6 +55,100 @@ VALID: dict[Kind, dict[str, Any]] = {
         "actual_rate_kw": 74.6,
         "timestamp": "2018-07-01T10:30:00.5Z",
     },
+}
+"""A valid body of each kind of version 1."""
+
+_IDS = {"schedule_id": "plan-2018-07-01-a", "device_id": "max300-0001", "version": 2}
+_TRACED = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
+VALID_2: dict[Kind, dict[str, Any]] = {
+    Kind.SCHEDULE: {
+        **_IDS,
+        "sequence": 1_530_381_600_000_001,
+        "generated_at": "2018-06-30T18:00:00.000001Z",
+        "start": "2018-07-01T00:15:00Z",
+        "rates_w": [75_000, None, -120_500, 0],
+        "resolution_s": 900,
+        "expires_at": "2018-07-01T06:00:00Z",
+        "soc_min_pct": 20.5,
+        "soc_max_pct": 90.0,
+        "ramp_w_per_s": 1_000,
+        "start_jitter_s": 120,
+        "dry_run": True,
+        **_TRACED,
+        "metadata": {"tariff": "agile, Z"},
+    },
+    Kind.CANCEL: {
+        **_IDS,
+        "sequence": 1_530_381_600_000_002,
+        "effective_from": "2018-07-01T12:00:00Z",
+        "reason": "grid outage, announced",
+        **_TRACED,
+    },
+    Kind.ACK: {
+        **_IDS,
+        "status": "FAILED",
+        "timestamp": "2018-06-30T18:00:01.25Z",
+        "sequence": 1_530_381_600_000_001,
+        "digest": "0a" * 32,
+        "received_at": "2018-06-30T18:00:01Z",
+        "error": {
+            "code": "limit.power",
+            "message": "too much, Z",
+            "path": "/rates_w/0",
+            "slot": 0,
+            "value": 180_000.5,
+            "limit": 150_000.0,
+            "digest": "0b" * 32,
+        },
+        "retryable": True,
+        "retry_after_s": 60,
+        "supported_versions": [1, 2],
+        "superseded": ["plan-a", "plan-b"],
+        "clock": {"synced": True, "offset_ms": -12.5},
+        **_TRACED,
+    },
+    Kind.EXECUTION_RESULT: {
+        **_IDS,
+        "slot_start": "2018-07-01T10:00:00Z",
+        "slot_end": "2018-07-01T10:30:00Z",
+        "status": "SUCCEED",
+        "actual_w": 74_600,
+        "timestamp": "2018-07-01T10:30:00.5Z",
+        "outcome": "LIMITED",
+        "scheduled_w": 75_000,
+        "energy_charged_wh": 37_300.5,
+        "energy_discharged_wh": 0.5,
+        "soc_start_pct": 40.0,
+        "soc_end_pct": 52.0,
+        "limiting": ["exec.limited_soc"],
+        "coverage_pct": 100.0,
+        "error": {"code": "exec.limited_soc"},
+        **_TRACED,
+    },
+    Kind.SCHEDULE_EVENT: {
+        **_IDS,
+        "event": "FALLBACK_ENTERED",
+        "timestamp": "2018-07-01T10:00:00.5Z",
+        "sequence": 1_530_381_600_000_001,
+        "slot_start": "2018-07-01T10:00:00Z",
+        "error": {"code": "exec.late_start", "message": "late"},
+        **_TRACED,
+    },
+    Kind.DEVICE_STATUS: {
+        **_IDS,
+        "online": True,
+        "timestamp": "2018-07-01T10:00:00Z",
+        "power_w": 74_600,
+        "soc_pct": 52.5,
+        "state": "CHARGING",
+        "clock": {"synced": False},
+    },
+}
+"""A valid body of each kind of version 2, with every member that goes with the others."""
+
+VALID: dict[Kind, dict[str, Any]] = {
+    **VALID_2,
+    **VALID_1,
     Kind.HELLO: {
         "device_id": "max300-0001",
         "versions": [1],
@@ -67,11 +167,13 @@ VALID: dict[Kind, dict[str, Any]] = {
         },
     },
 }
+"""A valid body of each kind, of the oldest version that has it."""
 
 
-def text(kind: Kind, *edits: tuple[str, Any]) -> str:
+def tree_of(kind: Kind, *edits: tuple[str, Any], of: Mapping[Kind, dict[str, Any]] = VALID) -> dict[str, Any]:
     """A valid body with edits: a JSON Pointer and the value that goes there."""
-    tree = json.loads(json.dumps(VALID[kind]))
+    tree: dict[str, Any] = json.loads(json.dumps(of[kind]))
+    node: Any
     for place, value in edits:
         *way, last = place.split("/")[1:]
         node = tree
@@ -81,12 +183,32 @@ def text(kind: Kind, *edits: tuple[str, Any]) -> str:
             del node[last]
         else:
             node[int(last) if isinstance(node, list) else last] = value
-    return json.dumps(tree)
+    return tree
 
 
-def body(kind: Kind, *edits: tuple[str, Any]) -> bytes:
+def text(kind: Kind, *edits: tuple[str, Any], of: Mapping[Kind, dict[str, Any]] = VALID) -> str:
+    """The same in JSON."""
+    return json.dumps(tree_of(kind, *edits, of=of))
+
+
+def body(kind: Kind, *edits: tuple[str, Any], of: Mapping[Kind, dict[str, Any]] = VALID) -> bytes:
     """The same as a payload."""
-    return text(kind, *edits).encode()
+    return text(kind, *edits, of=of).encode()
+
+
+def packed(tree: Any) -> bytes:
+    """A tree in MessagePack; times in UTC as timestamps, others as the texts that they are."""
+
+    def with_instants(node: Any) -> Any:
+        if isinstance(node, dict):
+            return {name: with_instants(value) for name, value in node.items()}
+        if isinstance(node, list):
+            return [with_instants(item) for item in node]
+        if isinstance(node, str) and node.endswith("Z") and node[:2] in ("19", "20", "21", "22"):
+            return datetime.fromisoformat(node)
+        return node
+
+    return msgspec.msgpack.encode(with_instants(tree))
 
 
 class Bad(NamedTuple):
@@ -171,14 +293,15 @@ BAD: dict[str, Bad] = {
     "no members": Bad(Kind.ACK, b"{}", _INVALID, "/schedule_id"),
     "another kind": Bad(Kind.ACK, body(Kind.EXECUTION_RESULT), _INVALID, "/status"),
     # versions
-    "version 2": _schedule(ErrorCode.VERSION_UNSUPPORTED, "/version", ("/version", 2)),
+    "version 3": _schedule(ErrorCode.VERSION_UNSUPPORTED, "/version", ("/version", 3)),
     "version 0": _schedule(ErrorCode.VERSION_UNSUPPORTED, "/version", ("/version", 0)),
     "version -1": _schedule(ErrorCode.VERSION_UNSUPPORTED, "/version", ("/version", -1)),
     "version of 300 digits": _schedule(ErrorCode.VERSION_UNSUPPORTED, "/version", ("/version", 10**300)),
-    "version 2 in an ack": _ack(ErrorCode.VERSION_UNSUPPORTED, "/version", ("/version", 2)),
-    "version 2 with duplicate keys": _replaced(
-        Kind.SCHEDULE, '"version": 1', '"version": 1, "version": 2', ErrorCode.VERSION_UNSUPPORTED, "/version"
+    "version 3 in an ack": _ack(ErrorCode.VERSION_UNSUPPORTED, "/version", ("/version", 3)),
+    "version 3 with duplicate keys": _replaced(
+        Kind.SCHEDULE, '"version": 1', '"version": 1, "version": 3', ErrorCode.VERSION_UNSUPPORTED, "/version"
     ),
+    "version 2 with the members of version 1": _schedule(_INVALID, "/sequence", ("/version", 2)),
     "version true": _schedule(_INVALID, "/version", ("/version", True)),
     "version 1.5": _schedule(_INVALID, "/version", ("/version", 1.5)),
     "version as text": _schedule(_INVALID, "/version", ("/version", "1")),
@@ -322,5 +445,94 @@ BAD: dict[str, Bad] = {
     "a duplicate whose first value is lost": _replaced(Kind.ACK, "{", '{"x": {"y": 1, "y": 2}, "x": 0, ', _DUPLICATE, "/x"),
 }
 """JSON texts that are no valid message of their kind."""
+
+_UNALIGNED, _LENGTH, _SOC = ErrorCode.TIME_NOT_ALIGNED, ErrorCode.TIME_BAD_DURATION, ErrorCode.LIMIT_SOC
+
+
+class BadTree(NamedTuple):
+    """A body of version 2 that is refused in every encoding alike, and how."""
+
+    kind: Kind
+    tree: dict[str, Any]
+    code: ErrorCode
+    path: str
+
+
+def _second(kind: Kind, code: ErrorCode, path: str, *edits: tuple[str, Any]) -> BadTree:
+    return BadTree(kind, tree_of(kind, *edits, of=VALID_2), code, path)
+
+
+BAD_2: dict[str, BadTree] = {
+    "version 3": _second(Kind.SCHEDULE, ErrorCode.VERSION_UNSUPPORTED, "/version", ("/version", 3)),
+    "no version": _second(Kind.CANCEL, _INVALID, "/version", ("/version", DROP)),
+    "a version that is true": _second(Kind.ACK, _INVALID, "/version", ("/version", True)),
+    "an id with a slash": _second(Kind.CANCEL, _INVALID, "/schedule_id", ("/schedule_id", "a/b")),
+    "an id with a newline": _second(Kind.SCHEDULE_EVENT, _INVALID, "/device_id", ("/device_id", "a\n")),
+    "an empty id among the superseded": _second(Kind.ACK, _INVALID, "/superseded/1", ("/superseded", ["a", ""])),
+    "an id with a space among the superseded": _second(Kind.ACK, _INVALID, "/superseded/0", ("/superseded", ["a b"])),
+    "a sequence of 0": _second(Kind.SCHEDULE, _INVALID, "/sequence", ("/sequence", 0)),
+    "a sequence beyond the protocol's time": _second(Kind.CANCEL, _INVALID, "/sequence", ("/sequence", 2**53)),
+    "a sequence with a fraction": _second(Kind.SCHEDULE, _INVALID, "/sequence", ("/sequence", 1.5)),
+    "a sequence as text": _second(Kind.SCHEDULE, _INVALID, "/sequence", ("/sequence", "1")),
+    "a setpoint that is true": _second(Kind.SCHEDULE, _INVALID, "/rates_w/0", ("/rates_w/0", True)),
+    "a setpoint with a fraction": _second(Kind.SCHEDULE, _INVALID, "/rates_w/2", ("/rates_w/2", 0.5)),
+    "a setpoint too large": _second(Kind.SCHEDULE, _INVALID, "/rates_w/0", ("/rates_w/0", 10_000_001)),
+    "a setpoint too small": _second(Kind.SCHEDULE, _INVALID, "/rates_w/3", ("/rates_w/3", -10_000_001)),
+    "no slots": _second(Kind.SCHEDULE, ErrorCode.TIME_EMPTY, "/rates_w", ("/rates_w", [])),
+    "more than seven days of five minutes": _second(
+        Kind.SCHEDULE, ErrorCode.LIMIT_SLOTS, "/rates_w", ("/resolution_s", 300), ("/rates_w", [0] * 2017)
+    ),
+    "more than seven days of an hour": _second(
+        Kind.SCHEDULE,
+        ErrorCode.LIMIT_SLOTS,
+        "/rates_w",
+        ("/resolution_s", 3600),
+        ("/start", "2018-07-01T00:00:00Z"),
+        ("/rates_w", [0] * 169),
+    ),
+    "a resolution that is none": _second(Kind.SCHEDULE, _INVALID, "/resolution_s", ("/resolution_s", 600)),
+    "a start off the grid": _second(Kind.SCHEDULE, _UNALIGNED, "/start", ("/start", "2018-07-01T00:05:00Z")),
+    "a start a microsecond late": _second(Kind.SCHEDULE, _UNALIGNED, "/start", ("/start", "2018-07-01T00:15:00.000001Z")),
+    "a naive start": _second(Kind.SCHEDULE, ErrorCode.TIME_NAIVE, "/start", ("/start", "2018-07-01T00:15:00")),
+    "a naive optional time": _second(Kind.ACK, ErrorCode.TIME_NAIVE, "/received_at", ("/received_at", "2018-07-01T00:15:00")),
+    "a time as a number": _second(Kind.DEVICE_STATUS, _INVALID, "/timestamp", ("/timestamp", 1_530_381_600)),
+    "an instant in 1969": _second(Kind.SCHEDULE, _INVALID, "/generated_at", ("/generated_at", "1969-12-31T23:59:59Z")),
+    "an instant in 2200": _second(Kind.SCHEDULE, _INVALID, "/expires_at", ("/expires_at", "2200-01-01T00:00:00Z")),
+    "a start that leaves no seven days": _second(Kind.SCHEDULE, _INVALID, "/start", ("/start", "2199-12-31T00:00:00Z")),
+    "a limit of charge in too fine steps": _second(Kind.SCHEDULE, _SOC, "/soc_min_pct", ("/soc_min_pct", 20.0005)),
+    "limits of charge upside down": _second(Kind.SCHEDULE, _SOC, "/soc_min_pct", ("/soc_min_pct", 90.001)),
+    "a percentage above 100": _second(Kind.DEVICE_STATUS, _INVALID, "/soc_pct", ("/soc_pct", 100.5)),
+    "a ramp of 0": _second(Kind.SCHEDULE, _INVALID, "/ramp_w_per_s", ("/ramp_w_per_s", 0)),
+    "a jitter below 0": _second(Kind.SCHEDULE, _INVALID, "/start_jitter_s", ("/start_jitter_s", -1)),
+    "a flag that is 1": _second(Kind.SCHEDULE, _INVALID, "/dry_run", ("/dry_run", 1)),
+    "labels of 17 names": _second(Kind.SCHEDULE, _INVALID, "/metadata", ("/metadata", dict.fromkeys(map(str, range(17)), ""))),
+    "a label that is a number": _second(Kind.SCHEDULE, _INVALID, "/metadata", ("/metadata", {"a": 1})),
+    "an unknown status": _second(Kind.ACK, _INVALID, "/status", ("/status", "DONE")),
+    "APPLIED with an error": _second(
+        Kind.ACK, _INVALID, "/error", ("/status", "APPLIED"), ("/applied_at", "2018-06-30T18:00:02Z")
+    ),
+    "APPLIED at no time": _second(Kind.ACK, _INVALID, "/applied_at", ("/status", "APPLIED"), ("/error", DROP)),
+    "FAILED without an error": _second(Kind.ACK, _INVALID, "/error", ("/error", DROP)),
+    "a code without a class": _second(Kind.ACK, _INVALID, "/error/code", ("/error/code", "power")),
+    "an error without a code": _second(Kind.ACK, _INVALID, "/error/code", ("/error/code", DROP)),
+    "a digest in capitals": _second(Kind.ACK, _INVALID, "/digest", ("/digest", "0A" * 32)),
+    "a digest of 63 digits": _second(Kind.ACK, _INVALID, "/digest", ("/digest", "0" * 63)),
+    "a clock that says nothing": _second(Kind.ACK, _INVALID, "/clock/synced", ("/clock/synced", DROP)),
+    "an unknown outcome": _second(Kind.EXECUTION_RESULT, _INVALID, "/outcome", ("/outcome", "PARTIAL")),
+    "an outcome that contradicts": _second(Kind.EXECUTION_RESULT, _INVALID, "/outcome", ("/outcome", "FAULTED")),
+    "a limiting code that is none": _second(Kind.EXECUTION_RESULT, _INVALID, "/limiting/0", ("/limiting", ["soc"])),
+    "a slot that runs backwards": _second(Kind.EXECUTION_RESULT, _LENGTH, "/slot_end", ("/slot_end", "2018-07-01T09:30:00Z")),
+    "a slot of two hours": _second(Kind.EXECUTION_RESULT, _LENGTH, "/slot_end", ("/slot_end", "2018-07-01T12:00:00Z")),
+    "a slot off the grid": _second(Kind.EXECUTION_RESULT, _UNALIGNED, "/slot_end", ("/slot_end", "2018-07-01T10:01:00Z")),
+    "a negative energy": _second(Kind.EXECUTION_RESULT, _INVALID, "/energy_charged_wh", ("/energy_charged_wh", -1.5)),
+    "an unknown event": _second(Kind.SCHEDULE_EVENT, _INVALID, "/event", ("/event", "PAUSED")),
+    "an event about no schedule": _second(
+        Kind.SCHEDULE_EVENT, _INVALID, "/schedule_id", ("/event", "STARTED"), ("/schedule_id", DROP)
+    ),
+    "an answer to no cancel": _second(Kind.SCHEDULE_EVENT, _INVALID, "/sequence", ("/event", "CANCELLED"), ("/sequence", DROP)),
+    "an unknown state": _second(Kind.DEVICE_STATUS, _INVALID, "/state", ("/state", "ASLEEP")),
+    "a cancel of nothing": _second(Kind.CANCEL, _INVALID, "/effective_from", ("/schedule_id", DROP), ("/effective_from", DROP)),
+}
+"""Bodies of version 2 that are no valid message, as trees: an encoding writes them, and all refuse them alike."""
 
 OVERSIZE = Bad(Kind.SCHEDULE, b"[" * (MAX_PAYLOAD_BYTES + 1), ErrorCode.MESSAGE_TOO_LARGE, "")

@@ -13,13 +13,16 @@ from hypothesis import strategies as st
 from allye_protocol.codec import decode, encode, problems
 from allye_protocol.codec import json as json_encoding
 from allye_protocol.errors import DecodeError, ErrorCode
+from allye_protocol.messages import v1
 from allye_protocol.messages.registry import BY_TYPE, Kind
-from tests.codec.bodies import BAD, VALID, body, text
-from tests.fuzz.fuzz_decode import TREES, Members, change, check, spell
-from tests.strategies import messages
+from tests.codec.bodies import BAD, NOT_JSON, VALID, VALID_1, VALID_2, body, text
+from tests.fuzz.fuzz_decode import check
+from tests.fuzz.json_bodies import spell
+from tests.fuzz.trees import TREES, Members, change
+from tests.strategies import written
 
 if TYPE_CHECKING:
-    from allye_protocol.messages import Message
+    from allye_protocol.messages import Written
 
 randoms = st.randoms(use_true_random=False)
 
@@ -36,31 +39,70 @@ def _fast_only(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(json_encoding, "_explained", refuse)
 
 
-FAST_KINDS = [Kind.SCHEDULE, Kind.ACK, Kind.EXECUTION_RESULT]
-
-
 @pytest.mark.usefixtures("_fast_only")
-@pytest.mark.parametrize("kind", FAST_KINDS)
 @pytest.mark.parametrize("separators", [(",", ":"), (", ", ": "), (" , ", "\n:\n")])
-def test_a_body_as_most_writers_write_it_takes_the_fast_road(kind: Kind, separators: tuple[str, str]) -> None:
-    tree = {**VALID[kind], "trace_id": "Z, or not: Ω"}
+@pytest.mark.parametrize(
+    ("kind", "tree"),
+    [
+        *((kind, tree) for kind, tree in VALID_2.items()),
+        *((kind, {**tree, "trace_id": "Z, or not: Ω"}) for kind, tree in VALID_1.items()),
+        (Kind.HELLO, VALID[Kind.HELLO]),
+    ],
+)
+def test_a_body_as_most_writers_write_it_takes_the_fast_road(
+    kind: Kind, tree: dict[str, Any], separators: tuple[str, str]
+) -> None:
     backwards = dict(reversed(tree.items()))
     for each in (tree, backwards):
         message = decode(json.dumps(each, separators=separators, ensure_ascii=False).encode(), kind)
         assert BY_TYPE[type(message)].kind is kind
 
 
+DEFAULTS: dict[str, Any] = {
+    "resolution_s": 1800,
+    "expires_at": None,
+    "soc_min_pct": None,
+    "ramp_w_per_s": None,
+    "start_jitter_s": 0,
+    "dry_run": False,
+    "metadata": {},
+}
+
+
 @pytest.mark.usefixtures("_fast_only")
-@given(st.data())
-def test_what_this_library_writes_takes_the_fast_road(data: st.DataObject) -> None:
-    message = data.draw(messages.filter(lambda drawn: BY_TYPE[type(drawn)].kind is not Kind.HELLO))
-    try:
-        payload = encode(message)
-    except SlowRoadError:
-        # a text with characters that JSON escapes, or a horizon near the end of the protocol's time
-        texts = f"{getattr(message, 'trace_id', '')}{getattr(message, 'error_reason', '')}"
-        assert "\\" in json.dumps(texts, ensure_ascii=False) or message.start.year == 2199  # type: ignore[union-attr]
-        return
+@given(st.sets(st.sampled_from(sorted(DEFAULTS))), st.randoms(use_true_random=False))
+def test_members_that_are_written_at_their_default_take_the_fast_road(names: set[str], rng: random.Random) -> None:
+    tree = {name: value for name, value in VALID_2[Kind.SCHEDULE].items() if name not in DEFAULTS}
+    members = [*{**tree, **{name: DEFAULTS[name] for name in names}, "start": "2018-07-01T00:00:00.000Z"}.items()]
+    rng.shuffle(members)
+    schedule = decode(json.dumps(dict(members)).encode(), Kind.SCHEDULE)
+    assert {name: getattr(schedule, name) for name in DEFAULTS if name != "soc_max_pct"} == DEFAULTS
+
+
+def test_a_schedule_that_is_written_to_fool_the_counts_of_defaults_gets_the_slow_roads_answer() -> None:
+    tree = {name: value for name, value in VALID_2[Kind.SCHEDULE].items() if name not in ("resolution_s", "metadata")}
+    text_of = json.dumps({**tree, "start": "2018-07-01T00:00:00Z"})
+    for added in (
+        '"resolution_s": 900, "resolution_s": 1800',
+        '"resolution_s": 1800, "resolution_s": 1800',
+        '"x": {"resolution_s": 1}, "resolution_s": 1800',
+        '"metadata": {"a": "b", "a": "b"}',
+        '"metadata": {"a": "1,2", "a": "b"}',
+        '"metadata": {"a,b": "c", "d": "e", "d": "e"}',
+        '"metadata": {"x": "y"}, "metadata": {}',
+        '"dry_run": true, "dry_run": false',
+        '"soc_max_pct": null, "soc_max_pct": 80',
+    ):
+        payload = f"{text_of[:-1]}, {added}}}".encode()
+        assert check(Kind.SCHEDULE, payload) == ("message.duplicate_key" if '"x": {' not in added else "valid")
+
+
+@pytest.mark.usefixtures("_fast_only")
+@given(written)
+def test_what_this_library_writes_takes_the_fast_road(message: Written) -> None:
+    payload = encode(message)
+    if isinstance(message, v1.Schedule) and b"\\" in payload:
+        return  # the slots of version 1 are cleared by counting, which escapes forbid
     assert decode(payload, BY_TYPE[type(message)].kind) == message
 
 
@@ -146,13 +188,13 @@ def test_a_body_crafted_to_fool_the_counts_gets_the_slow_roads_answer(kind: Kind
             decode(crafted.encode(), kind)
 
 
-def members(message: Message) -> Members:
+def members(message: Written) -> Members:
     tree: Members = json.loads(encode(message), object_pairs_hook=Members.of)
     return tree
 
 
-@given(messages, randoms)
-def test_a_valid_message_is_the_same_however_it_is_spelled(message: Message, rng: random.Random) -> None:
+@given(written, randoms)
+def test_a_valid_message_is_the_same_however_it_is_spelled(message: Written, rng: random.Random) -> None:
     kind = BY_TYPE[type(message)].kind
     tree = members(message)
     rng.shuffle(tree)
@@ -161,8 +203,8 @@ def test_a_valid_message_is_the_same_however_it_is_spelled(message: Message, rng
     check(kind, spelled)
 
 
-@given(messages, st.integers(1, 3), randoms)
-def test_both_roads_agree_on_any_change_of_a_valid_message(message: Message, changes: int, rng: random.Random) -> None:
+@given(written, st.integers(1, 3), randoms)
+def test_both_roads_agree_on_any_change_of_a_valid_message(message: Written, changes: int, rng: random.Random) -> None:
     tree: Any = members(message)
     for _ in range(changes):
         tree = change(tree, rng)
@@ -214,7 +256,7 @@ def test_commas_and_zs_cannot_be_traded(
 
 @given(st.integers(0, len(TREES) - 1), st.data())
 def test_both_roads_agree_when_a_member_is_repeated(which: int, data: st.DataObject) -> None:
-    kind, tree = TREES[which]
+    kind, _, tree = TREES[which]
     name, value = data.draw(st.sampled_from(tree))
     repeated = Members(tree)
     repeated.insert(data.draw(st.integers(0, len(tree))), (name, value))
@@ -232,10 +274,6 @@ def test_what_only_msgspec_refuses_is_malformed() -> None:
 
 
 def test_no_table_of_bad_bodies_is_cleared_by_counting() -> None:
-    for name, bad in BAD.items():
-        read, clears = json_encoding._FAST[bad.kind]
-        try:
-            message = read(bad.payload)
-        except json_encoding._PARSE_ERRORS:
-            continue
-        assert not clears(bad.payload, message), name
+    for name, bad in (BAD | NOT_JSON).items():
+        for fast in json_encoding._FAST[bad.kind]:
+            assert fast(bad.payload) is None, name

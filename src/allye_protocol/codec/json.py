@@ -73,7 +73,7 @@ class JsonEncoding:
             payload = _write(message)
             if _has_no_lost_number(payload, message) and _IS_WRITTEN[type(message)](payload):
                 return payload
-        except (*_PARSE_ERRORS, TypeError):
+        except (*_PARSE_ERRORS, TypeError, AttributeError):
             pass
         complete = checked(message)
         try:
@@ -87,9 +87,8 @@ def _has_no_lost_number(payload: bytes, message: Written) -> bool:
 
     Absent members are not written, so a null that is meant is one of a schedule's setpoints, or a word in a text.
     """
-    if b"null" not in payload:
-        return True
-    return type(message) is v2.Schedule and message.soc_min_pct is None and message.soc_max_pct is None
+    nulls = payload.count(b"null")
+    return not nulls or (type(message) is v2.Schedule and nulls == message.rates_w.count(None))
 
 
 def _clears_v1_schedule(payload: bytes, schedule: v1.Schedule) -> bool:
