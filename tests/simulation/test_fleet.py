@@ -20,8 +20,8 @@ SEEDS = int(os.environ.get("FLEET_SEEDS", "50"))
 MSGPACK = "application/vnd.msgpack"
 
 
-def played(seed: int) -> Fleet:
-    fleet = Fleet(seed)
+def played(seed: int, *, forgetful: bool = False) -> Fleet:
+    fleet = Fleet(seed, forgetful=forgetful)
     fleet.play()
     fleet.finish()
     return fleet
@@ -30,6 +30,11 @@ def played(seed: int) -> Fleet:
 @pytest.mark.parametrize("seed", range(SEEDS))
 def test_a_mixed_fleet_ends_up_with_the_newest_plan_and_one_result_for_every_slot(seed: int) -> None:
     played(seed).check()
+
+
+@pytest.mark.parametrize("seed", range(1_000_000, 1_000_000 + SEEDS // 5))
+def test_a_broker_without_memory_costs_results_that_it_had_taken_and_no_plan(seed: int) -> None:
+    played(seed, forgetful=True).check()
 
 
 def test_the_days_are_as_bad_as_they_claim() -> None:
