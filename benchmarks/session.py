@@ -1,7 +1,7 @@
 """A device's whole way of a schedule, from the frame to two acknowledgements, against parsing its bytes and nothing else.
 
-``python benchmarks/session.py`` prints two tables: the way over a store in memory and over SQLite with ``synchronous=FULL``,
-and admission against ledgers of different sizes. Method: README.md beside this file.
+``python benchmarks/session.py`` prints two tables: the way over a store in memory and over SQLite with ``synchronous=FULL``, in
+every version and encoding, and admission against ledgers of different sizes. Method: README.md beside this file.
 """
 
 from __future__ import annotations
@@ -10,32 +10,36 @@ import argparse
 import statistics
 import tempfile
 import time
-from datetime import UTC, date, datetime, timedelta
+from datetime import timedelta
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import msgspec
-from codec import RawSchedule, schedule
+from codec import NOW, SCHEDULE, SHORT
+from raw_messages import RAW
 
-from allye_protocol import Capabilities, DeviceConfig, DeviceSession, Frame, Hello, Schedule, ScheduleId, digest, encode
+from allye_protocol import DeviceConfig, DeviceSession, Frame, Hello, Schedule, convert
 from allye_protocol.admission import Policy
-from allye_protocol.idempotency import Ledger
-from allye_protocol.messages import Ack, AckStatus
+from allye_protocol.codec import JSON, MSGPACK, PROTOBUF
+from allye_protocol.digest import digest
+from allye_protocol.idempotency import Arrival, Ledger
+from allye_protocol.ids import ScheduleId
+from allye_protocol.messages import Ack, AckStatus, Capabilities, sequence_at, v1
+from allye_protocol.negotiation import Agreement
 from allye_protocol.store import DeviceStore, Entry, EntryState, MemoryStore
 from allye_protocol.store.sqlite import SqliteStore
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-NOW = datetime(2018, 6, 30, 18, 0, tzinfo=UTC)
 LIMIT_W = 200_000
 POLICY = Policy(max_charge_w=LIMIT_W, max_discharge_w=LIMIT_W)
-DAY = schedule(date(2018, 7, 1), modes=True)
+DAY = cast("Schedule", convert.upgrade(SCHEDULE))
 HELLO = Hello(
     device_id=DAY.device_id,
-    versions=(1,),
-    content_types=("application/json",),
+    versions=(1, 2),
+    content_types=(JSON, MSGPACK, PROTOBUF),
     model="benchmark",
     firmware="1",
     library="allye-protocol",
@@ -51,14 +55,19 @@ HELLO = Hello(
 )
 CONFIG = DeviceConfig(hello=HELLO, policy=POLICY)
 TOPIC = f"devices/{DAY.device_id}/schedule"
+AGREEMENTS = [
+    Agreement(version=1, content_type=JSON),
+    *(Agreement(version=2, content_type=content_type) for content_type in (JSON, MSGPACK, PROTOBUF)),
+]
 
 
 def schedules(first: int = 0) -> Iterator[Schedule]:
-    """The same day planned again and again: new ids, each generated a millisecond after the one before."""
+    """The same day planned again and again: new ids, each a millisecond after the one before."""
     number = first
     while True:
         made_at = NOW - timedelta(hours=1) + timedelta(milliseconds=number)
-        yield msgspec.structs.replace(DAY, schedule_id=ScheduleId(f"plan-{number}"), generated_at=made_at)
+        name = ScheduleId(f"plan-{number}")
+        yield msgspec.structs.replace(DAY, schedule_id=name, generated_at=made_at, sequence=sequence_at(made_at))
         number += 1
 
 
@@ -67,14 +76,21 @@ def zeros(count: int) -> bytes:
     return bytes(count)
 
 
+class Turn(NamedTuple):
+    """Seconds a schedule until both answers are stored, and until the broker has them."""
+
+    stored: float
+    sent: float
+
+
 class Way:
     """One device over one store, and how long a batch of new schedules takes it."""
 
     def __init__(self, store: DeviceStore) -> None:
         self._session = DeviceSession(CONFIG, store, random_bytes=zeros)
 
-    def batch(self, frames: list[Frame]) -> tuple[float, float]:
-        """Seconds a schedule until both answers are stored, and until the broker has them."""
+    def turn(self, frames: list[Frame]) -> Turn:
+        """Take a batch; after each schedule time passes, uncounted, so that what it replaced is retired."""
         stored = handed_over = 0.0
         for frame in frames:
             start = time.perf_counter()
@@ -88,58 +104,81 @@ class Way:
             stored += middle - start
             if len(outgoing) != 2:
                 raise SystemExit(f"{len(outgoing)} answers instead of 2")
-        return stored / len(frames), (stored + handed_over) / len(frames)
+            self._session.tick(NOW, None)
+            for number, _ in self._session.frames_to_send(NOW):
+                self._session.sent(number)
+        return Turn(stored / len(frames), (stored + handed_over) / len(frames))
 
 
-def raw(frames: list[Frame]) -> float:
-    """Seconds a schedule for parsing it without any check."""
-    decoder = msgspec.json.Decoder(RawSchedule)
+def raw(payloads: list[bytes]) -> float:
+    """Seconds a schedule for parsing version 1 without any check."""
+    decoder = msgspec.json.Decoder(RAW[v1.Schedule])
     start = time.perf_counter()
-    for frame in frames:
-        decoder.decode(frame.payload)
-    return (time.perf_counter() - start) / len(frames)
+    for payload in payloads:
+        decoder.decode(payload)
+    return (time.perf_counter() - start) / len(payloads)
 
 
 def whole_way(folder: Path, repetitions: int, loops: int) -> None:
     """Print the first table."""
-    memory, sqlite = Way(MemoryStore()), Way(SqliteStore(folder / "way.db"))
+    ways = [
+        (agreement, name, Way(store))
+        for index, agreement in enumerate(AGREEMENTS)
+        for name, store in (("memory", MemoryStore()), ("SQLite FULL", SqliteStore(folder / f"{index}.db")))
+    ]
     source = schedules()
-    rows: list[tuple[float, ...]] = []
+    rows: list[tuple[float, list[Turn]]] = []
     for _ in range(repetitions + 1):
-        frames = [Frame(topic=TOPIC, payload=encode(each)) for each in islice(source, loops)]
-        rows.append((raw(frames), *memory.batch(frames), *sqlite.batch(frames)))
-    titles = (
-        "raw decode, nothing checked",
-        "memory, frame to two answers stored",
-        "memory, frame to two answers sent",
-        "SQLite FULL, frame to two answers stored",
-        "SQLite FULL, frame to two answers sent",
-    )
-    print(f"{'48 slots with modes':44} {'median us':>10} {'best us':>9} {'ratio':>7}")
-    for column, title in enumerate(titles):
-        times = [row[column] for row in rows[1:]]
-        ratio = statistics.median(row[column] / row[0] for row in rows[1:])
-        print(f"{title:44} {statistics.median(times) * 1e6:10.1f} {min(times) * 1e6:9.1f} {ratio:7.1f}")
+        batch = list(islice(source, loops))
+        payloads = {
+            agreement: [convert.encode(each, agreement.content_type, version=agreement.version) for each in batch]
+            for agreement in AGREEMENTS
+        }
+        turns = [
+            way.turn([Frame(topic=TOPIC, payload=each, content_type=agreement.content_type) for each in payloads[agreement]])
+            for agreement, _, way in ways
+        ]
+        rows.append((raw(payloads[AGREEMENTS[0]]), turns))
+    rows = rows[1:]
+    print(f"{'48 slots, us':34} {'two answers stored':>22} {'two answers sent':>22}")
+    print(f"{'version 1 JSON, raw decode':34} {statistics.median(row[0] for row in rows) * 1e6:14.1f}   (1.0)")
+    for column, (agreement, name, _) in enumerate(ways):
+        title = f"version {agreement.version} {SHORT[agreement.content_type]}, {name}"
+        figures = ""
+        for part in range(2):
+            median = statistics.median(row[1][column][part] for row in rows) * 1e6
+            ratio = statistics.median(row[1][column][part] / row[0] for row in rows)
+            figures += f" {median:13.1f} {f'({ratio:.1f})':>8}"
+        print(f"{title:34}{figures}")
 
 
 def fill(store: DeviceStore, ids: int) -> None:
-    """A ledger of so many applied schedules."""
+    """A ledger of so many schedules that are over."""
     mark = digest(DAY)
     with store.transaction():
         for each in islice(schedules(), ids):
-            answer = Ack(schedule_id=each.schedule_id, device_id=each.device_id, status=AckStatus.APPLIED, timestamp=NOW)
+            answer = Ack(
+                schedule_id=each.schedule_id,
+                device_id=each.device_id,
+                version=2,
+                status=AckStatus.APPLIED,
+                timestamp=NOW,
+                sequence=each.sequence,
+                digest=mark,
+                applied_at=NOW,
+            )
             entry = Entry(
                 schedule_id=each.schedule_id,
                 digest=mark,
-                generated_at=each.generated_at,
+                sequence=each.sequence,
                 end=each.end,
-                state=EntryState.APPLIED,
+                state=EntryState.OVER,
                 attempts=1,
-                trace_id="",
+                traceparent="",
                 answer=answer,
             )
             store.put_entry(entry)
-        store.raise_high_water(each.generated_at)
+        store.raise_high_water(each.sequence)
 
 
 def admissions(folder: Path, sizes: list[int], repetitions: int, loops: int) -> None:
@@ -158,7 +197,7 @@ def admissions(folder: Path, sizes: list[int], repetitions: int, loops: int) -> 
         new_s.append([])
         repeated_s.append([])
         for (_, _, store), source in zip(stores, sources, strict=True):
-            ledger, arriving = Ledger(store, POLICY), list(islice(source, loops))
+            ledger, arriving = Ledger(DAY.device_id, store, POLICY), list(islice(source, loops))
             new_s[-1].append(_timed(ledger, arriving))
             repeated_s[-1].append(_timed(ledger, [known] * loops))
     print(f"\n{'admission, us':14} {'ids':>9} {'a new one':>10} {'a repetition':>13}")
@@ -169,10 +208,10 @@ def admissions(folder: Path, sizes: list[int], repetitions: int, loops: int) -> 
 
 
 def _timed(ledger: Ledger, arriving: list[Schedule]) -> float:
-    admit: Callable[..., object] = ledger.admit
+    arrivals = [(each, Arrival(convert.encode(each), JSON, "", NOW, clock_trusted=True)) for each in arriving]
     start = time.perf_counter()
-    for each in arriving:
-        admit(each, NOW, clock_trusted=True, trace_id="")
+    for each, arrival in arrivals:
+        ledger.admit(each, arrival)
     return (time.perf_counter() - start) / len(arriving)
 
 

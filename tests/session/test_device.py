@@ -386,6 +386,7 @@ def test_an_alert_that_could_not_be_stored_is_not_counted_as_answered(store: Dev
 
 
 NEXT = schedule("plan-b", start=END, rates_w=(2, 2), resolution_s=900, generated_at=NOW)
+CANCEL_FROM = cancel(None, effective_from=END + timedelta(minutes=20), sequence=SEQUENCE + 5)
 ACTS: list[tuple[str, Callable[[DeviceSession], object]]] = [
     ("a schedule of version 1", lambda session: receive(session, v1_schedule(rates_kw=(1.0, 1.0)))),
     ("applied", lambda session: session.applied("plan-a", NOW)),
@@ -407,7 +408,6 @@ ACTS: list[tuple[str, Callable[[DeviceSession], object]]] = [
     ("a clock that is not trusted", lambda session: session.tick(END + MICROSECOND, None, clock_trusted=False)),
     ("ends and is pruned", lambda session: session.tick(END + timedelta(days=30), Reading(1000.0))),
 ]
-CANCEL_FROM = cancel(None, effective_from=END + timedelta(minutes=20), sequence=SEQUENCE + 5)
 ALL = [f"plan-{letter}" for letter in "abcdef"]
 
 

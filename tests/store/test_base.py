@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import timedelta, timezone
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -60,7 +60,7 @@ def rejected(number: int) -> Rejected:
     )
 
 
-def answer(sequence: int, **changes: object) -> ScheduleEvent:
+def answer(sequence: int, **changes: Any) -> ScheduleEvent:
     return event(EventType.CANCELLED, sequence=sequence, **changes)
 
 
