@@ -8,11 +8,13 @@ import pytest
 import structlog
 from msgspec.structs import replace
 
-from allye_device.battery import LIMITATION, OBSTACLE, Battery, Order
+from allye_device.battery import LIMITATION, OBSTACLE, Battery, Order, order_of
 from allye_device.config import BatteryConfig
 from allye_max300 import GridMode, LimitReason, State
 from allye_max300.simulator import faults, open_simulator
 from allye_protocol.errors import ErrorCode
+from allye_protocol.events import SlotStarted
+from allye_protocol.store.base import PlannedSlot
 
 LIMITS = BatteryConfig(capacity_wh=300_000, max_charge_w=150_000, max_discharge_w=150_000, soc_min_pct=10, soc_max_pct=90)
 
@@ -113,11 +115,32 @@ def test_the_band_of_the_order_lies_in_the_configured_one(bench, soc, watts):
     assert on.setpoint_w() == watts
 
 
-def test_an_order_does_not_widen_the_configured_band(bench):
-    on = bench(initial_soc_pct=90.0)
-    on.battery.order(Order(watts=50_000, soc_min_pct=0.0, soc_max_pct=100.0))
+@pytest.mark.parametrize(("soc", "watts"), [(90.0, 50_000), (10.0, -50_000)])
+def test_an_order_does_not_widen_the_configured_band(bench, soc, watts):
+    on = bench(initial_soc_pct=soc)
+    on.battery.order(Order(watts=watts, soc_min_pct=0.0, soc_max_pct=100.0))
     on.look()
     assert on.setpoint_w() == 0
+
+
+def test_an_order_ends_where_its_slot_was_cut_and_has_the_limits_of_its_schedule(noon):
+    slot = PlannedSlot(
+        start=noon,
+        end=noon + timedelta(minutes=30),
+        schedule_id="plan-a",
+        sequence=1,
+        traceparent="",
+        rate_w=50_000,
+        since=noon,
+        until=noon + timedelta(minutes=10),
+        soc_min_pct=20.0,
+        soc_max_pct=80.0,
+        ramp_w_per_s=500,
+    )
+    order = order_of(SlotStarted(slot=slot, setpoint_w=50_000))
+    limits = {"soc_min_pct": 20.0, "soc_max_pct": 80.0, "ramp_w_per_s": 500}
+    assert order == Order(watts=50_000, until=noon + timedelta(minutes=10), **limits)
+    assert order_of(SlotStarted(slot=slot, setpoint_w=None)) == Order()
 
 
 def step(on, times=1):

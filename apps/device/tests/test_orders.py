@@ -156,6 +156,22 @@ def test_a_battery_that_tells_nonsense_of_its_charge_costs_no_result(stage, sche
 # Limits
 
 
+@pytest.mark.parametrize(
+    ("limits", "code"),
+    [
+        ({"soc_max_pct": 5.0}, "limit.soc"),
+        ({"soc_min_pct": 95.0}, "limit.soc"),
+        ({"resolution_s": 300}, "time.bad_duration"),
+    ],
+)
+def test_what_the_device_is_not_configured_for_is_refused(stage, schedule, limits, code):
+    battery = replace(stage.config.battery, soc_min_pct=10.0, soc_max_pct=90.0)
+    stage.config = replace(stage.config, battery=battery, protocol=ProtocolConfig(slot_lengths_s=(900, 1800)))
+    stage.at(-5, lambda: stage.cloud.send(schedule(50, **limits)))
+    stage.play(until=-4)
+    assert stage.cloud.codes() == [code]
+
+
 def test_the_band_of_a_schedule_narrows_the_configured_one(stage, schedule):
     stage.options |= {"initial_soc_pct": 52.0}
     stage.at(-5, lambda: stage.cloud.send(schedule(100, -40, soc_max_pct=60.0)))
@@ -295,6 +311,25 @@ def test_a_lost_device_is_offline_by_its_last_will_and_online_again_when_it_is_b
     assert lost.timestamp == noon - timedelta(minutes=9)
     assert back.timestamp >= noon - timedelta(minutes=5)
     assert gone.timestamp == noon - timedelta(minutes=4)
+
+
+def test_a_device_that_was_lost_for_a_moment_says_at_once_that_it_is_back(stage):
+    stage.at(-9, lambda: None)
+    for seconds in range(3):
+        stage.at(-5 + seconds / 60, lambda: stage.broker.drop("max300-1"))
+    stage.play(until=-4.9)
+    *told, gone = stage.cloud.presence()
+    assert [status.online for status in told] == [True, *[False, True] * 3]
+    assert not gone.online
+
+
+def test_the_schedule_of_a_status_is_the_one_that_runs(stage, schedule, noon):
+    half_past = noon + timedelta(minutes=30)
+    following = schedule(50, name="plan-b", start=half_past, generated_at=noon - timedelta(minutes=4))
+    stage.at(-5, lambda: stage.cloud.send(schedule(50)))
+    stage.at(-3, lambda: stage.cloud.send(following))
+    stage.play(until=31)
+    assert ("plan-b", half_past) in [(status.schedule_id, status.timestamp) for status in stage.cloud.presence()]
 
 
 def test_the_will_of_a_later_connection_says_when_that_was(stage, noon):

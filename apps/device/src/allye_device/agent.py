@@ -33,7 +33,6 @@ from allye_protocol.events import (
     DefaultControl,
     DeviceEvent,
     ScheduleAdmitted,
-    ScheduleCancelled,
     ScheduleRefused,
     ScheduleSettled,
     SlotStarted,
@@ -249,8 +248,6 @@ class Agent:
             self._transport.acknowledge(received)
             self._on_store_works()
             self._handle(events)
-            if any(isinstance(event, ScheduleCancelled) for event in events):
-                self._control()
 
     def _settle(self) -> None:
         """Arm the battery for what was admitted, and answer APPLIED or FAILED."""

@@ -172,7 +172,7 @@ class Battery:
             meter_wh=telemetry.energy_charged_wh - telemetry.energy_discharged_wh,
             trouble=trouble,
             charged_wh=telemetry.energy_charged_wh,
-            soc_pct=round(telemetry.soc_pct, 3) if 0 <= telemetry.soc_pct <= 100 else None,
+            soc_pct=round(telemetry.soc_pct, 3),
         )
         self.telemetry, self._obstacle = telemetry, obstacle
         return reading
