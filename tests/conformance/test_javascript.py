@@ -44,3 +44,10 @@ def test_it_claims_all_of_topics_and_version_1(report: Report) -> None:
 def test_it_claims_nothing_of_version_2(report: Report) -> None:
     counted = {tally.section: tally for tally in report.tallies}
     assert [counted[name].passed for name in ("v2-json", "v2-msgpack", "v2-protobuf", "conversions")] == [0, 0, 0, 0]
+
+
+def test_the_report_in_the_documentation_is_this_one(report: Report) -> None:
+    page = (ROOT / "docs" / "conformance.md").read_text(encoding="utf-8")
+    _, _, behind = page.partition("```text\nallye-javascript")
+    shown = f"allye-javascript{behind.partition('```')[0]}".splitlines()
+    assert shown == list(report.lines())

@@ -72,6 +72,13 @@ def test_a_refusal_is_judged_by_its_code_and_its_place() -> None:
     assert mismatch(vector(error={"code": "message.malformed", "path": ""}), {"error": {"code": "message.malformed"}}) is None
 
 
+def test_a_bottomless_answer_is_wrong_like_any_other() -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    assert mismatch(vector({"a": 1}), {"ok": {"a": deep}}) == "/a is a value that is nested too deeply, not 1"
+
+
 class TestWhatWasWritten:
     (FIRST,) = (s.vectors[0] for s in load_sections() if s.name == "v1-json-encode")
 

@@ -135,5 +135,8 @@ def _instant(text: str) -> datetime | None:
 
 
 def _shown(value: Any) -> str:
-    text = json.dumps(value)
+    try:
+        text = json.dumps(value)
+    except RecursionError:  # a stack's length less than what was read
+        return "a value that is nested too deeply"
     return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}... ({len(text)} characters)"
