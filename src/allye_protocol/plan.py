@@ -181,11 +181,12 @@ def free(span: Span, reported: tuple[Span, ...]) -> list[Span]:
 
 def _pieces(layers: list[Layer]) -> Iterator[_Piece]:
     """The stretches in which one layer decides, in order."""
-    edges = sorted({edge for layer in layers for edge in _edges(layer)})
+    horizons = [(layer.schedule.start, layer.ends, layer.schedule.end, layer) for layer in reversed(layers)]
+    edges = sorted({edge for horizon in horizons for edge in horizon[:3]})
     piece: _Piece | None = None
     for start, end in pairwise(edges):
-        top = next((layer for layer in reversed(layers) if layer.schedule.start <= start < layer.schedule.end), None)
-        blank = top is not None and top.ends <= start
+        here = next((horizon for horizon in horizons if horizon[0] <= start < horizon[2]), None)
+        top, blank = (None, False) if here is None else (here[3], here[1] <= start)
         if piece is not None and (piece.layer is not top or piece.blank is not blank):
             yield piece
             piece = None
@@ -193,7 +194,3 @@ def _pieces(layers: list[Layer]) -> Iterator[_Piece]:
             piece = _Piece(start if piece is None else piece.start, end, top, blank)
     if piece is not None:
         yield piece
-
-
-def _edges(layer: Layer) -> tuple[datetime, datetime, datetime]:
-    return layer.schedule.start, layer.ends, layer.schedule.end

@@ -78,14 +78,15 @@ class TraceContext(msgspec.Struct, frozen=True, kw_only=True):
         """
         version, trace_id, span_id, flags = traceparent[:2], traceparent[3:35], traceparent[36:52], traceparent[53:55]
         separators = traceparent[2:3] + traceparent[35:36] + traceparent[52:53]
-        if separators != "---" or not _is_hex(version, 2) or version == "ff" or not _is_hex(flags, 2):
+        if separators != "---" or len(flags) != 2 or (version + trace_id + span_id + flags).strip(_HEX) or version == "ff":
             return None
         rest = traceparent[_TRACEPARENT_CHARS:]
         if rest and (version == "00" or rest[0] != "-"):
             return None
-        if not _is_hex_id(trace_id, TRACE_ID_CHARS) or not _is_hex_id(span_id, _SPAN_ID_CHARS):
+        if not trace_id.strip("0") or not span_id.strip("0"):
             return None
-        return cls(trace_id=trace_id, span_id=span_id, sampled=bool(int(flags, 16) & 1), tracestate=_valid_state(tracestate))
+        state = _valid_state(tracestate) if tracestate else ""
+        return cls(trace_id=trace_id, span_id=span_id, sampled=bool(int(flags, 16) & 1), tracestate=state)
 
     @classmethod
     def from_frame(cls, frame: Frame, random_bytes: RandomBytes, trace_id: str | None = None) -> TraceContext:
@@ -104,7 +105,9 @@ class TraceContext(msgspec.Struct, frozen=True, kw_only=True):
 
     def child(self, random_bytes: RandomBytes) -> TraceContext:
         """The next step of the same trace."""
-        return msgspec.structs.replace(self, span_id=_new_span(random_bytes))
+        return TraceContext(
+            trace_id=self.trace_id, span_id=_new_span(random_bytes), sampled=self.sampled, tracestate=self.tracestate
+        )
 
     @property
     def traceparent(self) -> str:
@@ -117,12 +120,8 @@ class TraceContext(msgspec.Struct, frozen=True, kw_only=True):
         return (("traceparent", self.traceparent), *state)
 
 
-def _is_hex(text: str, chars: int) -> bool:
-    return len(text) == chars and not text.strip(_HEX)
-
-
 def _is_hex_id(text: str, chars: int) -> bool:
-    return _is_hex(text, chars) and bool(text.strip("0"))
+    return len(text) == chars and not text.strip(_HEX) and bool(text.strip("0"))
 
 
 def _new_id(random_bytes: RandomBytes, chars: int) -> str:

@@ -256,12 +256,13 @@ class DeviceSession:
 
     def _admit(self, schedule: Schedule, arrival: Arrival, trace: TraceContext) -> list[DeviceEvent]:
         decision, answer = self._ledger.admit(schedule, arrival)
-        own = answer.trace_id == trace.trace_id  # a repeated answer belongs to the trace that its body names
-        self._answers.push(answer, trace if own else TraceContext.start(self._random_bytes, answer.trace_id))
+        if decision.verdict is Verdict.REPEAT:
+            own = answer.trace_id == trace.trace_id  # a repeated answer belongs to the trace that its body names
+            self._answers.push(answer, trace if own else TraceContext.start(self._random_bytes, answer.trace_id))
+            return [ScheduleRepeated(schedule_id=schedule.schedule_id, trace_id=trace.trace_id)]
+        self._answers.push(answer, trace)
         if decision.problem is not None:
             return [ScheduleRefused(reference=schedule.schedule_id, problem=decision.problem, trace_id=trace.trace_id)]
-        if decision.verdict is Verdict.REPEAT:
-            return [ScheduleRepeated(schedule_id=schedule.schedule_id, trace_id=trace.trace_id)]
         return [ScheduleAdmitted(schedule=schedule, trace_id=trace.trace_id, attempt=1)]
 
     def _cancel(self, cancel: Cancel, arrival: Arrival, trace: TraceContext) -> list[DeviceEvent]:
