@@ -29,6 +29,8 @@ autodoc_preserve_defaults = True
 # The standard library's index is not fetched: the documentation builds without a network.
 intersphinx_mapping = {}
 nitpicky = False
+# Names such as Schedule are those of two versions: which one a signature means is in its module's path.
+suppress_warnings = ["ref.python"]
 
 # The table in the text is drawn from the table in the code.
 generated = Path(__file__).parent / "_generated"

@@ -95,6 +95,33 @@ class TestValidate:
     def test_a_payload_of_the_wrong_kind_is_invalid(self, write: Callable[..., str]) -> None:
         assert main(["validate", "--kind", "ack", write(EXAMPLES[Kind.HELLO, 0])]) == Exit.INVALID
 
+    def test_a_tolerant_reading_lists_what_a_device_does_otherwise(self, write: Callable[..., str], capsys: Any) -> None:
+        body = {**EXAMPLES[Kind.ACK, 2], "version": "2", "mood": "fine"}
+        name = write(body)
+        assert main(["validate", "--kind", "ack", name]) == Exit.INVALID
+        capsys.readouterr()
+        assert main(["validate", "--kind", "ack", "--tolerant", name]) == Exit.OK
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[:2] == [
+            f'{name}: /version: version_as_string: "2" is taken for 2',
+            f'{name}: /mood: member_unknown: "fine" is ignored',
+        ]
+        assert lines[2] == f"{name}: valid"
+        assert main(["validate", "--kind", "ack", "--tolerant", "--json", name]) == Exit.OK
+        (verdict,) = json.loads(capsys.readouterr().out)["files"]
+        assert [deviation["code"] for deviation in verdict["deviations"]] == ["version_as_string", "member_unknown"]
+
+    def test_what_cannot_be_mended_is_refused_with_every_problem(self, write: Callable[..., str], capsys: Any) -> None:
+        name = write({**EXAMPLES[Kind.ACK, 2], "version": "2", "device_id": "a b"})
+        assert main(["validate", "--kind", "ack", "--tolerant", name]) == Exit.INVALID
+        assert "/device_id: message.invalid" in capsys.readouterr().out
+        long = write(b" " * (MAX_PAYLOAD_BYTES + 1))
+        assert main(["validate", "--kind", "ack", "--tolerant", long]) == Exit.INVALID
+
+    @pytest.mark.parametrize("kind", ["schedule", "cancel"])
+    def test_what_moves_a_battery_is_not_read_tolerantly(self, kind: str, write: Callable[..., str]) -> None:
+        assert main(["validate", "--kind", kind, "--tolerant", write(NEWEST_EXAMPLES[Kind(kind)])]) == Exit.USAGE
+
     def test_the_standard_input_is_a_dash(self, monkeypatch: pytest.MonkeyPatch) -> None:
         feed(monkeypatch, json.dumps(EXAMPLES[Kind.ACK, 2]).encode())
         assert main(["validate", "--kind", "ack", "-"]) == Exit.OK

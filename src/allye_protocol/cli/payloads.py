@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -9,9 +10,10 @@ import msgspec
 from allye_protocol.cli.readable import readable
 from allye_protocol.cli.streams import Exit, UsageError, complain, problem_line, put, put_json, read
 from allye_protocol.codec import ENCODINGS, MAX_PAYLOAD_BYTES, content_type_of, decode, problems
+from allye_protocol.codec.tolerant import ORDERS, decode_tolerant
 from allye_protocol.convert import upgrade
 from allye_protocol.digest import digest
-from allye_protocol.errors import ErrorCode, Problem
+from allye_protocol.errors import DecodeError, ErrorCode, Problem
 from allye_protocol.messages import Kind, Schedule
 from allye_protocol.messages.registry import BY_TYPE
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     import argparse
 
     from allye_protocol.cli.grammar import Commands
+    from allye_protocol.codec.tolerant import Deviation
     from allye_protocol.messages import Written
 
 __all__ = ["Read", "add", "add_kind", "problem_document", "read_message"]
@@ -48,10 +51,16 @@ def add(commands: Commands) -> None:
         [
             "validate --kind schedule plan.json",
             "validate --kind ack --json acks/*.json",
+            "validate --kind ack --tolerant third-party-ack.json",
             "mosquitto_sub ... -C 1 -N | allye-protocol validate --kind hello -",
         ],
     )
     add_kind(validate, "--content-type")
+    validate.add_argument(
+        "--tolerant",
+        action="store_true",
+        help="read what devices say as a tolerant cloud does, and list what they do otherwise; not for schedules and cancels",
+    )
     validate.add_argument("files", nargs="+", metavar="FILE", help="a payload; - for the standard input")
     decode_ = commands.add(
         "decode",
@@ -110,18 +119,39 @@ def _check(payload: bytes, kind: str, content_type: str | None) -> list[Problem]
     return problems(payload, kind, content_type)
 
 
+def _read_tolerantly(payload: bytes, args: argparse.Namespace) -> tuple[list[Problem], tuple[Deviation, ...]]:
+    """What is wrong with a payload for a tolerant reader, and what it does otherwise than the protocol says."""
+    found = _check(payload, args.kind, args.read_as)
+    if not args.tolerant or len(payload) > MAX_PAYLOAD_BYTES:
+        return found, ()
+    try:
+        return [], decode_tolerant(payload, args.kind, args.read_as).deviations
+    except DecodeError:
+        return found, ()
+
+
+def _deviation_line(name: str, deviation: Deviation) -> str:
+    taken = "is ignored" if deviation.taken is None else f"is taken for {json.dumps(deviation.taken)}"
+    return f"{name}: {deviation.path or '(whole message)'}: {deviation.code}: {json.dumps(deviation.found)} {taken}"
+
+
 def _validate(args: argparse.Namespace) -> Exit:
+    if args.tolerant and args.kind in ORDERS:
+        raise UsageError(f"a {args.kind} is read strictly or not at all: leave --tolerant out")
     verdicts: list[dict[str, Any]] = []
     for name in args.files:
         try:
-            found = _check(read(name), args.kind, args.read_as)
+            found, deviations = _read_tolerantly(read(name), args)
         except UsageError as error:
             verdicts.append({"file": name, "valid": None, "error": str(error)})
             complain(f"allye-protocol validate: {error}")
             continue
         verdicts.append({"file": name, "valid": not found, "problems": [problem_document(problem) for problem in found]})
+        if args.tolerant:
+            verdicts[-1]["deviations"] = deviations
         if not args.json:
-            for line in [problem_line(name, problem) for problem in found] or [f"{name}: valid"]:
+            verdict = [problem_line(name, problem) for problem in found] or [f"{name}: valid"]
+            for line in [*(_deviation_line(name, deviation) for deviation in deviations), *verdict]:
                 put(line)
     valid, invalid = ([verdict["valid"] for verdict in verdicts].count(which) for which in (True, False))
     unread = len(verdicts) - valid - invalid
