@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Final, get_args, get_origin
 
 import msgspec
 
@@ -122,10 +122,11 @@ IS_VALID: Final[dict[type, Callable[[Any], bool]]] = {spec.struct: _rules(spec) 
 def _instants(struct: type[msgspec.Struct]) -> Iterator[str]:
     """The members of a message that are instants, those of an object within it too."""
     for field in msgspec.structs.fields(struct):
-        if _mentions(field.type, datetime):
+        bare = get_args(field.type)[0] if get_origin(field.type) is Annotated else field.type
+        if _mentions(bare, datetime):
             yield field.name
-        elif isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
-            yield from (f"{field.name}.{name}" for name in _instants(field.type))
+        elif isinstance(bare, type) and issubclass(bare, msgspec.Struct):
+            yield from (f"{field.name}.{name}" for name in _instants(bare))
 
 
 def _mentions(expected: object, kind: type) -> bool:
