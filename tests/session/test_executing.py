@@ -279,6 +279,7 @@ def test_a_schedule_with_a_jitter_waits_its_share_with_the_default_control_and_i
     apply(session, made)
     assert started_in(session.tick(NOON, Reading(0.0))).setpoint_w is None
     assert session.next_deadline(NOON) == begins
+    events: list[DeviceEvent] = []
     now, meter = NOON, 0.0
     while now < END:
         step = min(timedelta(seconds=30), (begins if now < begins else END) - now)

@@ -241,8 +241,10 @@ class DeviceSession:
             return self._alert(frame, f"the message names device {received.device_id}", now)
         if version not in self._config.hello.versions:
             return self._refuse(frame, _not_spoken(version, self._config.hello.versions), now)
-        unsigned = self._verifier and self._verifier.check(frame, kind, self._device_id, now if clock_trusted else None)
-        if unsigned:
+        unsigned = None
+        if self._verifier is not None:
+            unsigned = self._verifier.check(frame, kind, self._device_id, now if clock_trusted else None)
+        if unsigned is not None:
             return [SecurityAlert(topic=frame.topic, problem=unsigned), *self._refuse(frame, unsigned, now)]
         content_type = codec.content_type_of(frame.payload, frame.content_type)
         trace = TraceContext.from_frame(frame, self._random_bytes, _named_trace(received))
