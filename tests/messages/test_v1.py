@@ -12,20 +12,26 @@ from msgspec.structs import replace
 
 from allye_protocol.errors import ErrorCode
 from allye_protocol.ids import DeviceId, ScheduleId
-from allye_protocol.messages import Ack, ExecutionResult, Interval, Mode, Schedule, TimeSpan, watts
 from allye_protocol.messages.fields import EARLIEST, LATEST
 from allye_protocol.messages.v1 import (
     MAX_INTERVALS,
     MAX_KW,
     RESOLUTION,
+    Ack,
+    ExecutionResult,
+    Interval,
+    Mode,
+    Schedule,
+    TimeSpan,
     ack_problems,
     execution_result_problems,
     is_plain_ack,
     is_plain_execution_result,
     is_plain_schedule,
     schedule_problems,
+    watts,
 )
-from tests.strategies import acks, execution_results, instants, rates_kw, schedules, slot_starts
+from tests.strategies import instants, rates_kw, slot_starts, v1_acks, v1_execution_results, v1_schedules
 
 START = datetime(2018, 7, 1, tzinfo=UTC)
 
@@ -74,7 +80,7 @@ def test_watts_of_some_rates(rate_kw: float, rate_w: int) -> None:
     assert watts(rate_kw) == rate_w
 
 
-@given(schedules())
+@given(v1_schedules())
 def test_the_rates_of_a_schedule_are_those_of_its_slots(schedule: Schedule) -> None:
     assert (
         schedule.rates_w == [slot.rate_w for slot in schedule.intervals] == [watts(slot.rate_kw) for slot in schedule.intervals]
@@ -93,7 +99,7 @@ def near_the_end(schedule: Schedule) -> bool:
 # the grid
 
 
-@given(schedules())
+@given(v1_schedules())
 def test_a_valid_schedule_has_no_problems_and_is_plain_without_modes(schedule: Schedule) -> None:
     assert list(schedule_problems(schedule)) == []
     bare = replace(schedule, intervals=tuple(replace(slot, mode=None) for slot in schedule.intervals))
@@ -108,7 +114,7 @@ shifts = st.one_of(
 )
 
 
-@given(schedules(max_slots=5), st.data(), shifts, st.sampled_from(["start", "end", "both", "rest"]))
+@given(v1_schedules(max_slots=5), st.data(), shifts, st.sampled_from(["start", "end", "both", "rest"]))
 def test_a_plain_schedule_has_no_problems_with_time(
     schedule: Schedule, data: st.DataObject, shift: timedelta, what: str
 ) -> None:
@@ -172,7 +178,7 @@ def test_a_mode_agrees_with_its_sign_and_with_zero(mode: Mode, agreeing: list[fl
         assert problems == ([] if expected else ["/intervals/0/mode"])
 
 
-@given(schedules(), st.floats(0, MAX_KW))
+@given(v1_schedules(), st.floats(0, MAX_KW))
 def test_the_fast_check_of_the_limit_agrees_with_the_complete_one(schedule: Schedule, limit_kw: float) -> None:
     limited = replace(schedule, max_power_kw=limit_kw)
     problems = list(schedule_problems(limited))
@@ -190,7 +196,7 @@ def test_a_broken_limit_names_slot_value_and_limit() -> None:
 # answers
 
 
-@given(acks, execution_results)
+@given(v1_acks, v1_execution_results)
 def test_valid_answers_have_no_problems(ack: Ack, result: ExecutionResult) -> None:
     assert list(ack_problems(ack)) == []
     assert list(execution_result_problems(result)) == []
@@ -198,7 +204,7 @@ def test_valid_answers_have_no_problems(ack: Ack, result: ExecutionResult) -> No
     assert is_plain_execution_result(result)
 
 
-@given(acks, st.sampled_from(["timestamp", "applied_at"]), st.sampled_from([EARLIEST - timedelta(microseconds=1), LATEST]))
+@given(v1_acks, st.sampled_from(["timestamp", "applied_at"]), st.sampled_from([EARLIEST - timedelta(microseconds=1), LATEST]))
 def test_an_answers_instants_are_bounded(ack: Ack, name: str, instant: datetime) -> None:
     changed = replace(ack, **{name: instant})
     assert not is_plain_ack(changed)
@@ -206,7 +212,7 @@ def test_an_answers_instants_are_bounded(ack: Ack, name: str, instant: datetime)
     assert (problem.code, problem.path) == (ErrorCode.MESSAGE_INVALID, f"/{name}")
 
 
-@given(execution_results, slot_starts(), st.sampled_from(["start", "end", "both"]), shifts)
+@given(v1_execution_results, slot_starts(), st.sampled_from(["start", "end", "both"]), shifts)
 def test_a_plain_result_has_no_problems(result: ExecutionResult, start: datetime, what: str, shift: timedelta) -> None:
     span = TimeSpan(
         start=start if what == "end" else start + shift, end=start + RESOLUTION + (0 if what == "start" else 1) * shift
@@ -215,7 +221,7 @@ def test_a_plain_result_has_no_problems(result: ExecutionResult, start: datetime
     assert is_plain_execution_result(changed) is (not list(execution_result_problems(changed)))
 
 
-@given(execution_results, instants)
+@given(v1_execution_results, instants)
 def test_a_result_may_come_whenever_the_protocol_has_time(result: ExecutionResult, instant: datetime) -> None:
     assert is_plain_execution_result(replace(result, timestamp=instant))
     assert not is_plain_execution_result(replace(result, timestamp=EARLIEST - RESOLUTION))
