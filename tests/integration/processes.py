@@ -229,12 +229,14 @@ class Device(Process):
     def store(self) -> closing[SqliteStore]:
         return closing(SqliteStore(self.folder / "device.db", read_only=True))
 
-    def slots(self) -> list[PlannedSlot]:
-        with self.store() as store:
-            return store.slots(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
-
     def reported(self) -> int:
-        return sum(slot.reported for slot in self.slots())
+        """How many slots have their result; all of these plans are half-hours."""
+        with self.store() as store:
+            return sum((span.end - span.start) // HALF_HOUR for span in store.reported())
+
+    def running(self) -> PlannedSlot | None:
+        with self.store() as store:
+            return store.running()
 
     def unsettled(self) -> list[Entry]:
         with self.store() as store:
@@ -250,13 +252,22 @@ class Device(Process):
 
     def in_mid_slot(self) -> PlannedSlot | None:
         """The slot that it is executing with power, and has seen the battery obey."""
-        begun = [slot for slot in self.slots() if slot.started_at is not None and not slot.reported]
-        return next((slot for slot in begun if slot.rate_w and slot.covered_s > 0), None)
+        slot = self.running()
+        return slot if slot is not None and slot.rate_w and slot.covered_s > 0 else None
 
     def net_wh(self) -> float:
         """What the battery's own counters say: charged less discharged."""
         cells = json.loads((self.folder / "battery.json").read_bytes())["state"]["cells"]
         return float(cells["charged_wh"] - cells["discharged_wh"])
+
+
+class Reported(NamedTuple):
+    """The result of a slot: average power in W, the code of what is wrong with it, and the schedule it belongs to."""
+
+    status: str
+    actual_w: int
+    code: str
+    schedule_id: str
 
 
 class World:
@@ -363,14 +374,14 @@ class World:
 
     def states(self, day: date | None = None) -> dict[str, str]:
         """How far each schedule has come, of a day or of all."""
-        query = "SELECT d.schedule_id, d.state FROM delivery d JOIN publication p USING (schedule_id)"
+        query = "SELECT d.delivery_id, d.state FROM delivery d JOIN publication p ON p.schedule_id = d.delivery_id"
         found = self.rows(query) if day is None else self.rows(f"{query} WHERE p.day = ?", day.isoformat())
         return dict(found)
 
-    def results(self) -> dict[tuple[str, datetime], tuple[str, float, str, str]]:
-        """What the cloud has of each slot: status, average power in kW, reason, schedule."""
-        query = "SELECT device_id, starts, status, actual_rate_kw, error_reason, schedule_id FROM result"
-        return {(row[0], instant(row[1])): (row[2], row[3], row[4] or "", row[5]) for row in self.rows(query)}
+    def results(self) -> dict[tuple[str, datetime], Reported]:
+        """What the cloud has of each slot."""
+        query = "SELECT device_id, starts, status, actual_w, error_code, schedule_id FROM result"
+        return {(row[0], instant(row[1])): Reported(row[2], row[3], row[4] or "", row[5]) for row in self.rows(query)}
 
     def result_count(self) -> int:
         found = self.rows("SELECT count(*) FROM result")
