@@ -3,7 +3,7 @@
 
 import { createInterface } from "node:readline";
 import { Refusal, canonical, decode, digest } from "./messages.mjs";
-import { build, filters, matches, parseTopic } from "./topics.mjs";
+import { build, channel, filters, matches, parseTopic } from "./topics.mjs";
 
 const JSON_TYPE = "application/json";
 const WRITABLE = { 1: [JSON_TYPE], 2: [JSON_TYPE, "application/vnd.msgpack", "application/protobuf"] };
@@ -21,7 +21,8 @@ const ANSWERS = {
   "topic.build": (asked) => ({ topic: build(asked.device_id, asked.channel, asked.root) }),
   "topic.parse": (asked) => parseTopic(asked.topic, asked.root),
   "topic.match": (asked) => ({ matches: matches(asked.filter, asked.topic) }),
-  "topic.filters": (asked) => ({ filters: filters(asked.side, asked.root, asked.device_id, asked.group) }),
+  "topic.filters": (asked) => ({ filters: filters(asked) }),
+  "topic.channel": (asked) => channel(asked.channel),
   negotiate: ({ ours, theirs }) => agree(ours, theirs ?? { versions: [1], content_types: [JSON_TYPE] }),
 };
 

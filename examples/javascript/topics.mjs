@@ -6,6 +6,8 @@ const MAX_TOPIC_BYTES = 65_535;
 const TO_DEVICE = ["schedule", "cancel"];
 const TO_CLOUD = ["ack", "execution", "event", "hello", "status"];
 const CHANNELS = [...TO_DEVICE, ...TO_CLOUD];
+const RETAINED = ["hello", "status"];
+const SINCE_VERSION_2 = ["cancel", "event", "status"];
 const LONGEST_TAIL = "/".length + 64 + "/".length + "execution".length;
 
 const badTopic = (message) => new Refusal("message.invalid_topic", "", message);
@@ -44,12 +46,21 @@ export function parseTopic(topic, root) {
   return { device_id: device, channel };
 }
 
-export function filters(side, root, device, group) {
-  if (side === "device") return TO_DEVICE.map((channel) => build(device, channel, root));
+/** How a channel is used. */
+export function channel(name) {
+  if (!CHANNELS.includes(name)) throw badTopic("no channel");
+  const direction = TO_DEVICE.includes(name) ? "to_device" : "to_cloud";
+  return { direction, qos: 1, retained: RETAINED.includes(name), since: SINCE_VERSION_2.includes(name) ? 2 : 1 };
+}
+
+/** What a side subscribes to; without a version, in all of them. */
+export function filters({ side, root, device_id: device, group, protocol_version: version = Infinity }) {
+  const spoken = (names) => names.filter((name) => channel(name).since <= version);
+  if (side === "device") return spoken(TO_DEVICE).map((name) => build(device, name, root));
   checkRoot(root);
   if (group !== undefined && (group === "" || /[/+#]/.test(group))) throw badFilter("a group is one level");
   const share = group === undefined ? "" : `$share/${group}/`;
-  const made = TO_CLOUD.map((channel) => `${share}${root}/+/${channel}`);
+  const made = spoken(TO_CLOUD).map((name) => `${share}${root}/+/${name}`);
   for (const filter of made) levelsOf(filter);
   return made;
 }

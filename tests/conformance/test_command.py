@@ -42,6 +42,7 @@ def test_only_what_matches_is_asked(capsys: Any) -> None:
         "topic-build",
         "topic-parse",
         "topic-filters",
+        "topic-channel",
         "topic-match",
         "hello-json",
     ]

@@ -15,6 +15,7 @@ WHOLE = (
     "topic-build",
     "topic-parse",
     "topic-filters",
+    "topic-channel",
     "topic-match",
     "v1-json",
     "v1-json-encode",

@@ -16,7 +16,7 @@ from allye_protocol.digest import digest
 from allye_protocol.errors import AllyeError, PeerTooNew, PeerTooOld
 from allye_protocol.messages import Hello, Kind, Schedule
 from allye_protocol.messages.registry import VERSIONS
-from allye_protocol.negotiation import BASELINE, Offer, choose
+from allye_protocol.negotiation import Offer, agreement_with, choose
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,15 +100,21 @@ def _match(asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def _filters(asked: dict[str, Any]) -> dict[str, Any]:
+    version = asked.get("protocol_version")
     if asked["side"] == "device":
-        return {"filters": list(topics.device_filters(asked["device_id"], asked["root"]))}
-    return {"filters": list(topics.cloud_filters(asked["root"], asked.get("group")))}
+        return {"filters": list(topics.device_filters(asked["device_id"], asked["root"], version=version))}
+    return {"filters": list(topics.cloud_filters(asked["root"], asked.get("group"), version=version))}
+
+
+def _channel(asked: dict[str, Any]) -> dict[str, Any]:
+    topics.build("d", asked["channel"])  # what is no channel is refused there
+    row = topics.CHANNELS[topics.Channel(asked["channel"])]
+    return {"direction": row.direction.value, "qos": row.qos, "retained": row.retained, "since": row.since}
 
 
 def _negotiate(asked: dict[str, Any]) -> dict[str, Any]:
-    theirs = asked["theirs"]
-    baseline = Offer(versions=(BASELINE.version,), content_types=(BASELINE.content_type,))
-    agreement = choose(msgspec.convert(asked["ours"], Offer), baseline if theirs is None else msgspec.convert(theirs, Offer))
+    ours, theirs = msgspec.convert(asked["ours"], Offer), asked["theirs"]
+    agreement = agreement_with(None, ours) if theirs is None else choose(ours, msgspec.convert(theirs, Offer))
     return {"version": agreement.version, "content_type": agreement.content_type}
 
 
@@ -125,6 +131,7 @@ _ANSWERS: Final[dict[str, Callable[[dict[str, Any]], dict[str, Any]]]] = {
     "topic.parse": _parse,
     "topic.match": _match,
     "topic.filters": _filters,
+    "topic.channel": _channel,
     "negotiate": _negotiate,
     "admission": _admission,
 }

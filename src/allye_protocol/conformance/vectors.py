@@ -35,7 +35,8 @@ OPS: Final[dict[str, frozenset[str]]] = {
     "topic.build": frozenset({"root", "device_id", "channel"}),
     "topic.parse": frozenset({"root", "topic"}),
     "topic.match": frozenset({"filter", "topic"}),
-    "topic.filters": frozenset({"side", "root", "device_id", "group"}),
+    "topic.filters": frozenset({"side", "root", "device_id", "group", "protocol_version"}),
+    "topic.channel": frozenset({"channel"}),
     "negotiate": frozenset({"ours", "theirs"}),
     "admission": frozenset({"device", "steps"}),
 }

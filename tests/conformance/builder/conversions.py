@@ -274,6 +274,9 @@ def _downward() -> list[Entry]:
         *failed,
         ("/error_reason", "limit.power: " + "x" * 240 + "..."),
     )
+    whole = edited(version2.FAILED, ("/error/message", "x" * 243))
+    longest = "limit.power: " + "x" * 243
+    add("an ack FAILED with just enough words", "256 characters fit", A, whole, [], *failed, ("/error_reason", longest))
     add("an execution result", "Watts become kW", R, version2.RESULT, [])
     add(
         "an execution result with everything",
@@ -318,7 +321,7 @@ def _refused() -> list[Entry]:
     add("a charge limit above", safety, S, PLAIN, "/soc_max_pct", ("/soc_max_pct", 90.0))
     add("a charge limit of zero", "0 is said, so it is there", S, PLAIN, "/soc_min_pct", ("/soc_min_pct", 0.0))
     add("a ramp", safety, S, PLAIN, "/ramp_w_per_s", ("/ramp_w_per_s", 1_000))
-    add("a jitter", safety, S, PLAIN, "/start_jitter_s", ("/start_jitter_s", 60))
+    add("a jitter", safety, S, PLAIN, "/start_jitter_s", ("/start_jitter_s", 1))
     add("a dry run", "It would be executed", S, PLAIN, "/dry_run", ("/dry_run", True))
     add(
         "a result of five minutes",
@@ -328,7 +331,20 @@ def _refused() -> list[Entry]:
         "/slot_end",
         ("/slot_end", "2018-07-01T10:05:00Z"),
     )
+    add(
+        "a result that is no half-hour of the grid",
+        "It would be another slot",
+        R,
+        version2.RESULT,
+        "/slot_end",
+        *(("/slot_start", "2018-07-01T10:10:00Z"), ("/slot_end", "2018-07-01T10:40:00Z")),
+    )
     add("a cancel", "Version 1 has none", C, version2.CANCEL, "")
     add("an event", "Version 1 has none", E, version2.EVENT, "")
     add("a status", "Version 1 has none", D, version2.STATUS, "")
+    future = {"error": {"code": "version.unsupported", "path": ""}}
+    why = "What is not known is not guessed"
+    found.append(_entry("refused: to version 3", why, S, version2.SCHEDULE, 2, 3, future))
+    found.append(_entry("refused: version 1 to version 3", why, S, version1.SCHEDULE, 1, 3, future))
+    found.append(_entry("refused: to version 0", why, S, version2.SCHEDULE, 2, 0, future))
     return found

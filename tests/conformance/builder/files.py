@@ -31,6 +31,7 @@ SECTIONS: tuple[tuple[str, str, str, Callable[[], list[Entry]]], ...] = (
     ("topic-build", "topic.build", "The topic of a device's channel.", topics.building),
     ("topic-parse", "topic.parse", "Whose a topic is, and what it carries.", topics.parsing),
     ("topic-filters", "topic.filters", "What each side subscribes to.", topics.subscribing),
+    ("topic-channel", "topic.channel", "How each channel is used.", topics.channels),
     ("topic-match", "topic.match", "Which filter matches which topic, by MQTT 5 section 4.7.", topics.matching),
     ("v1-json", "decode", "Messages of version 1 in JSON.", version1.entries),
     ("hello-json", "decode", "Hello, which is the same in all versions.", hello.entries),

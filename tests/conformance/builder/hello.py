@@ -43,6 +43,12 @@ def entries() -> list[Entry]:
             "10 MW, 1 GWh",
             [("/capabilities/max_discharge_w", 10_000_000), ("/capabilities/capacity_wh", 10**9)],
         ),
+        (
+            "a band of everything",
+            "0 and 100 belong to it",
+            [("/capabilities/soc_min_pct", 0.0), ("/capabilities/soc_max_pct", 100.0)],
+        ),
+        ("a battery of nothing", "0 Wh, while every pack is out", [("/capabilities/capacity_wh", 0)]),
         ("a band of one point", "Equal is no contradiction", [("/capabilities/soc_min_pct", 95.0)]),
     ):
         body = edited(HELLO, *edits)

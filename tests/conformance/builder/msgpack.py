@@ -24,9 +24,11 @@ from tests.conformance.builder.version2 import (
     S,
     bad_cases,
     good_cases,
+    rich_cases,
 )
 
 CONTENT_TYPE = "application/vnd.msgpack"
+MORE = "An unknown member beside changes nothing of what is known"
 NOT_FINITE = "message.non_finite_number"
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 DEPTH = 10_000
@@ -106,6 +108,8 @@ def entries() -> list[Entry]:
     out = Decoding(CONTENT_TYPE, 2)
     for case in good_cases():
         out.good(case.name, case.why, case.kind, message(case.body), case.body)
+    for case in rich_cases():
+        out.good(f"{case.name}, and more", MORE, case.kind, message({**case.body, "more": [1]}), case.body)
     for case in bad_cases():
         out.bad(case.name, case.why, case.kind, message(case.body), case.code or "", case.path)
     _forms(out)
@@ -156,6 +160,9 @@ def _forms(out: Decoding) -> None:
     out.good("an unknown member", "A minor change adds members: they are ignored", S, pack(extra), SCHEDULE)
     deep = pack({**SCHEDULE, "x": Raw(b"\x91" * 32 + b"\xc0")})
     out.good("32 arrays in an unknown member", "So deep is read", S, deep, SCHEDULE)
+    fill = MAX_PAYLOAD_BYTES - len(pack(SCHEDULE)) - len(text("x")) - 3
+    full_size = pack({**SCHEDULE, "x": " " * fill})
+    out.good("exactly the size limit", f"{len(full_size):,} bytes are still read", S, full_size, SCHEDULE)
     nulls = {**SCHEDULE, "expires_at": None, "traceparent": None}
     out.good("optional members that are null", "Null is absence", S, pack(nulls), SCHEDULE)
     backwards = dict(reversed(SCHEDULE.items()))

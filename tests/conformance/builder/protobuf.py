@@ -28,9 +28,11 @@ from tests.conformance.builder.version2 import (
     S,
     bad_cases,
     good_cases,
+    rich_cases,
 )
 
 CONTENT_TYPE = "application/protobuf"
+MORE = "An unknown field beside changes nothing of what is known"
 NOT_FINITE = "message.non_finite_number"
 VARINT, FIXED64, LENGTH, GROUP, GROUP_END, FIXED32 = range(6)
 
@@ -200,6 +202,9 @@ def entries() -> list[Entry]:
     out = Decoding(CONTENT_TYPE, 2)
     for case in good_cases():
         out.good(case.name, case.why, case.kind, message(case.kind, case.body), case.body)
+    for case in rich_cases():
+        more = message(case.kind, case.body) + field(100, VARINT, varint(1))
+        out.good(f"{case.name}, and more", MORE, case.kind, more, case.body)
     for case in bad_cases():
         if case.name not in _NOT_HERE:
             out.bad(case.name, case.why, case.kind, message(case.kind, case.body), case.code or "", case.path)
@@ -272,6 +277,9 @@ def _forms(out: Decoding) -> None:
         ("no slot without a setpoint, in pieces", "An empty list is an absent one", whole + length(NO_SETPOINT, b"")),
     ):
         out.good(name, why, S, data, SCHEDULE)
+    fill = MAX_PAYLOAD_BYTES - len(whole) - 5
+    full_size = whole + length(101, b" " * fill)
+    out.good("exactly the size limit", f"{len(full_size):,} bytes are still read", S, full_size, SCHEDULE)
     inner = _without(A, FULL_ACK, "clock")
     clock = length(18, message("clock", FULL_ACK["clock"]) + field(99, VARINT, b"\x05"))
     out.good("an unknown field in a message within", "Ignored there too", A, inner + clock, FULL_ACK)

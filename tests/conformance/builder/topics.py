@@ -165,6 +165,23 @@ def subscribing() -> list[Entry]:
             "expect": {"filters": tenant},
         },
         {
+            "name": "a version-1 device's own",
+            "why": "Version 1 has no cancel",
+            "side": "device",
+            "root": root,
+            "device_id": d,
+            "protocol_version": 1,
+            "expect": {"filters": device[:1]},
+        },
+        {
+            "name": "the cloud's of version 1",
+            "why": "Version 1 has neither event nor status",
+            "side": "cloud",
+            "root": root,
+            "protocol_version": 1,
+            "expect": {"filters": [f"devices/+/{channel}" for channel in ("ack", "execution", "hello")]},
+        },
+        {
             "name": "a device with a wildcard for an id",
             "why": "It would receive every device's schedules",
             "side": "device",
@@ -206,6 +223,29 @@ def subscribing() -> list[Entry]:
             "error": {"code": INVALID_TOPIC},
         },
     ]
+
+
+def channels() -> list[Entry]:
+    """``topic.channel``."""
+    found: list[Entry] = [
+        {
+            "name": channel,
+            "why": "PROTOCOL section 2: every message has QoS 1; the broker keeps what says how a device is, and no order",
+            "channel": channel,
+            "expect": {"direction": direction, "qos": 1, "retained": retained, "since": since},
+        }
+        for channel, direction, retained, since in (
+            ("schedule", "to_device", False, 1),
+            ("cancel", "to_device", False, 2),
+            ("ack", "to_cloud", False, 1),
+            ("execution", "to_cloud", False, 1),
+            ("event", "to_cloud", False, 2),
+            ("hello", "to_cloud", True, 1),
+            ("status", "to_cloud", True, 2),
+        )
+    ]
+    unknown = {"name": "an unknown channel", "why": "The channels are a closed set", "channel": "telemetry"}
+    return [*found, {**unknown, "error": {"code": INVALID_TOPIC}}]
 
 
 def matching() -> list[Entry]:

@@ -312,6 +312,11 @@ def good_cases() -> list[Case]:
         ("/soc_end_pct", 0.0),
         ("/scheduled_w", 0),
     )
+    add("a result of a terawatt-hour", "The most", R, RESULT, ("/energy_charged_wh", 1e12), ("/energy_discharged_wh", 1e12))
+    add("a result of nothing and everything", "0 and 100 %", R, RESULT, ("/soc_start_pct", 100.0), ("/coverage_pct", 0.0))
+    add("a retry at once", "0 s are the least", A, FULL_FAILED, ("/retry_after_s", 0))
+    add("a retry after a day", "86,400 s are the most", A, FULL_FAILED, ("/retry_after_s", 86_400))
+    add("an error in the first slot", "Slots are counted from 0", A, FULL_FAILED, ("/error/slot", 0))
     failed = [("/status", "FAIL"), ("/outcome", "NOT_EXECUTED"), ("/actual_w", 0), ("/error", {"code": "exec.missed"})]
     add("a result NOT_EXECUTED", "It goes with FAIL", R, RESULT, *failed)
     add("a result OVERRIDDEN", "It goes with either", R, RESULT, ("/status", "FAIL"), ("/outcome", "OVERRIDDEN"))
@@ -324,6 +329,12 @@ def good_cases() -> list[Case]:
     for state in ("OFF", "INITIALISING", "STANDBY", "READY", "CHARGING", "FAULT", "LOCAL", "COMMS_LOST", "ESTOP"):
         add(f"a battery in {state}", "The states are a closed set", D, STATUS, ("/state", state))
     return found
+
+
+def rich_cases() -> list[Case]:
+    """Messages of every kind and shape, to be sent with an unknown member beside, which readers must not take for trouble."""
+    names = ("with everything", "of every size", "a cancel of one schedule", "a last will", "seven days of hours")
+    return [case for case in good_cases() if any(name in case.name for name in names)]
 
 
 def bad_cases() -> list[Case]:
@@ -469,6 +480,8 @@ def bad_cases() -> list[Case]:
     add("an error without its code", "Programs match the code", f, INVALID, "/error/code", ("/error", {"message": "no"}))
     for name, code in (
         ("without a class", "power"),
+        ("whose class is empty", ".power"),
+        ("whose name is empty", "limit."),
         ("in capitals", "LIMIT.POWER"),
         ("with two points", "limit.power.w"),
         ("with a newline", "limit.power\n"),
@@ -543,6 +556,7 @@ def bad_cases() -> list[Case]:
         "/energy_charged_wh",
         ("/energy_charged_wh", -1.0),
     )
+    add("energy above a terawatt-hour", "It is no battery's", r, INVALID, "/energy_charged_wh", ("/energy_charged_wh", 1.1e12))
     add("coverage above 100", "0 to 100 %", r, INVALID, "/coverage_pct", ("/coverage_pct", 100.1))
     add("an actual power above 10 MW", "-10,000,000 to 10,000,000 W", r, INVALID, "/actual_w", ("/actual_w", 10_000_001))
     add(

@@ -26,8 +26,10 @@ from tests.conformance.builder.version2 import (
     S,
     bad_cases,
     good_cases,
+    rich_cases,
 )
 
+MORE = "An unknown member beside changes nothing of what is known"
 NOT_FINITE = "message.non_finite_number"
 BODIES = {S: SCHEDULE, C: CANCEL, A: ACK, R: RESULT, E: EVENT, D: STATUS}
 
@@ -39,6 +41,11 @@ def entries() -> list[Entry]:
         out.good(case.name, case.why, case.kind, compact(case.body), case.body)
     for case in bad_cases():
         out.bad(case.name, case.why, case.kind, compact(case.body), case.code or "", case.path)
+    for case in rich_cases():
+        out.good(f"{case.name}, and more", MORE, case.kind, compact({**case.body, "more": [1]}), case.body)
+    text = compact(SCHEDULE)
+    padded = text + " " * (texts.MAX_PAYLOAD_BYTES - len(text))
+    out.good("exactly the size limit", "65,536 bytes are still read", S, padded, SCHEDULE)
     texts.no_object(out, S)
     texts.malformed(out, S, SCHEDULE)
     texts.duplicates(out, S, SCHEDULE)
