@@ -48,22 +48,25 @@ HORIZON = timedelta(hours=6)
 NAMES = ("a", "b", "c", "d", "e")
 BUSY = Problem(code=ErrorCode.DEVICE_BUSY, message="in use")
 ENCODED = [each for each, encoding in ENCODINGS.items() if 2 in encoding.versions]
+STATUSES = {"admitted": AckStatus.RECEIVED, "applied": AckStatus.APPLIED, "over": AckStatus.APPLIED}
 LATE = (ErrorCode.ORDER_CANCELLED, ErrorCode.ORDER_STALE, ErrorCode.TIME_EXPIRED, ErrorCode.ORDER_CONFLICT)
 
 drawn_schedules = st.builds(
-    lambda name, minutes, first, rates, offset: schedule(
+    lambda name, minutes, first, rates, offset, dry_run: schedule(
         name,
         start=NOON + timedelta(hours=first),
         rates_w=rates,
         resolution_s=minutes * 60,
         sequence=FIRST + offset,
         generated_at=LONG_AGO + timedelta(microseconds=offset),
+        dry_run=dry_run,
     ),
     st.sampled_from(NAMES),
     st.sampled_from([15, 30, 60]),
     st.integers(0, 2),
     st.lists(st.none() | st.integers(-9, 9).map(lambda kilowatts: kilowatts * 1000), min_size=1, max_size=4).map(tuple),
     st.integers(0, 12),
+    st.sampled_from([False] * 5 + [True]),
 )
 drawn_cancels = st.builds(
     lambda name, minute, offset: cancel(
@@ -98,7 +101,7 @@ class Model:
         self.water = 0
         self.cancels: set[int] = set()
 
-    def admits(self, made: Schedule, now: datetime) -> str:
+    def admits(self, made: Schedule, now: datetime, trusted: bool) -> str:
         """What has to become of an arriving schedule."""
         known = self.ids.get(made.schedule_id)
         if known is not None and known.schedule is not None:
@@ -109,20 +112,23 @@ class Model:
         if known is not None and (known.schedule is None or known.cut is not None):
             return "refused"
         again = known is not None and known.schedule is not None and known.schedule.sequence == made.sequence == self.water
-        if (made.sequence <= self.water and not again) or made.end <= now:
-            if known is not None:
-                known.state, known.schedule = "failed", made
-            elif made.sequence > self.water:
+        stale = made.sequence <= self.water and not again
+        if stale or (trusted and made.end <= now):
+            if known is not None or not stale:
                 self.ids[made.schedule_id] = Known(made, "failed")
             return "refused"
+        if not trusted:
+            return "refused"
         self.ids[made.schedule_id] = Known(made, "admitted")
-        self.water = max(self.water, made.sequence)
+        if not made.dry_run:
+            self.water = max(self.water, made.sequence)
         return "admitted"
 
-    def cancel(self, taken: Cancel, now: datetime) -> str:
+    def cancel(self, taken: Cancel, now: datetime, trusted: bool) -> str:
+        """What has to become of an arriving cancel."""
         if taken.sequence in self.cancels:
             return "repeated"
-        if taken.sequence <= self.water:
+        if taken.sequence <= self.water or not trusted:
             return "refused"
         self.water = taken.sequence
         self.cancels.add(taken.sequence)
@@ -155,7 +161,7 @@ class Model:
 
 
 def meaning(made: Schedule) -> tuple[Any, ...]:
-    return made.start, made.resolution_s, made.rates_w
+    return made.start, made.resolution_s, made.rates_w, made.dry_run
 
 
 class Devices(RuleBasedStateMachine):
@@ -193,50 +199,52 @@ class Devices(RuleBasedStateMachine):
                 name = event.schedule.schedule_id
                 if works:
                     self.session.applied(name, self.now)
-                    self.model.ids[name].state = "applied"
+                    self.model.ids[name].state = "over" if event.schedule.dry_run else "applied"
                 else:
                     self.session.failed(name, BUSY, self.now)
                     self.model.ids[name].state = "retry"
 
-    def arrive(self, message: Written, content_type: str = DEFAULT_CONTENT_TYPE) -> list[DeviceEvent]:
+    def arrive(self, message: Written, content_type: str, trusted: bool) -> list[DeviceEvent]:
         """A message comes, perhaps while the store cannot keep it; then it comes again, as the broker's copy."""
         arriving = frame_of(message, content_type=content_type)
         try:
-            return self.session.receive(arriving, self.now)
+            return self.session.receive(arriving, self.now, clock_trusted=trusted)
         except StoreError:
             assert self.failing is not None
             self.failing = None
-            return self.session.receive(arriving, self.now)
+            return self.session.receive(arriving, self.now, clock_trusted=trusted)
 
     @rule(
         made=drawn_schedules,
         encoding=st.sampled_from([*ENCODED, "version 1"]),
         applied=st.sampled_from([True, True, False, None]),
+        trusted=st.sampled_from([True] * 5 + [False]),
     )
-    def schedule_comes(self, made: Schedule, encoding: str, applied: bool | None) -> None:
+    def schedule_comes(self, made: Schedule, encoding: str, applied: bool | None, trusted: bool) -> None:
         written: Written = made
         if encoding == "version 1":
             encoding = DEFAULT_CONTENT_TYPE
-            if made.resolution_s == 1800 and None not in made.rates_w:
+            if made.resolution_s == 1800 and None not in made.rates_w and not made.dry_run:
                 written = downgrade(made, 1).message
-        events = self.arrive(written, encoding)
-        expected = self.model.admits(made, self.now)
+        events = self.arrive(written, encoding, trusted)
+        expected = self.model.admits(made, self.now, trusted)
         (event,) = events
         assert {ScheduleAdmitted: "admitted", ScheduleRepeated: "repeated", ScheduleRefused: "refused"}[type(event)] == expected
         if isinstance(event, ScheduleRefused):
-            assert event.problem.code in LATE
+            assert event.problem.code in LATE or (event.problem.code is ErrorCode.DEVICE_CLOCK_UNTRUSTED and not trusted)
         if isinstance(event, ScheduleAdmitted) and applied is not None:
             self.settle(events, applied)
 
-    @rule(taken=drawn_cancels, encoding=st.sampled_from(ENCODED))
-    def cancel_comes(self, taken: Cancel, encoding: str) -> None:
-        expected = self.model.cancel(taken, self.now)
-        last = self.arrive(taken, encoding)[-1]
+    @rule(taken=drawn_cancels, encoding=st.sampled_from(ENCODED), trusted=st.sampled_from([True] * 5 + [False]))
+    def cancel_comes(self, taken: Cancel, encoding: str, trusted: bool) -> None:
+        expected = self.model.cancel(taken, self.now, trusted)
+        last = self.arrive(taken, encoding, trusted)[-1]
         if isinstance(last, ScheduleCancelled):
             assert expected == ("repeated" if last.repeated else "cancelled")
         else:
             assert isinstance(last, ScheduleRefused)
-            assert (expected, last.problem.code) == ("refused", ErrorCode.ORDER_STALE)
+            assert expected == "refused"
+            assert last.problem.code in ({ErrorCode.ORDER_STALE} if trusted else {*LATE, ErrorCode.DEVICE_CLOCK_UNTRUSTED})
 
     @rule(applied=st.booleans())
     def restart(self, applied: bool) -> None:
@@ -260,6 +268,13 @@ class Devices(RuleBasedStateMachine):
             self.now += timedelta(minutes=minutes)
             self.tick()
 
+    @rule(minutes=st.sampled_from([0, 20, 10_000]))
+    def the_clock_cannot_be_trusted(self, minutes: int) -> None:
+        self.failing = None
+        before = self.store.running(), self.store.reported()
+        self.session.tick(self.now + timedelta(minutes=minutes), Reading(0.0), clock_trusted=False)
+        assert (self.store.running(), self.store.reported()) == before
+
     @rule(minutes=st.integers(1, 100))
     def the_clock_is_set_back(self, minutes: int) -> None:
         self.now -= timedelta(minutes=minutes)
@@ -277,6 +292,10 @@ class Devices(RuleBasedStateMachine):
         for event in events:
             if isinstance(event, SlotEnded):
                 assert event.slot.end <= self.now
+                if event.slot.started_at is None:  # missed: what the plan had there, and nothing that it hid
+                    planned = self.model.decides(event.slot.start)
+                    assert planned is not None
+                    assert planned[0] == event.slot.schedule_id
         running = self.store.running()
         expected = self.model.decides(self.now)
         covered = any(each.start <= self.now < each.end for each in self.store.reported())
@@ -335,8 +354,7 @@ class Devices(RuleBasedStateMachine):
                 assert entry.state is EntryState.TOMBSTONE
                 continue
             assert entry.answer is not None
-            expected = {"admitted": AckStatus.RECEIVED, "applied": AckStatus.APPLIED}.get(known.state, AckStatus.FAILED)
-            assert entry.answer.status is expected
+            assert entry.answer.status is STATUSES.get(known.state, AckStatus.FAILED)
             said = [msgspec.structs.replace(each, traceparent=None) for each in answers[name]]
             kept = msgspec.structs.replace(entry.answer, traceparent=None)
             assert any((each.status, each.timestamp) == (kept.status, kept.timestamp) for each in said)

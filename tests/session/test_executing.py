@@ -338,6 +338,15 @@ def test_a_cancel_from_an_instant_in_a_later_slot_ends_that_one_there(session: D
     assert [result.slot_start for result in results_in(store)] == [NOON, END]
 
 
+def test_what_a_cancelled_plan_had_replaced_is_neither_executed_nor_missed(session: DeviceSession, store: DeviceStore) -> None:
+    apply(session, schedule("plan-a", rates_w=(1_000,) * 4, sequence=1))
+    apply(session, schedule("plan-b", start=END, rates_w=(2_000, 2_000), sequence=2))
+    receive(session, cancel("plan-b", sent_at=NOW))
+    run(session, NOON, NOON + timedelta(hours=4))
+    assert [(first, last, whose) for first, last, whose, _ in reported(store)] == [(0, 30, "plan-a"), (90, 120, "plan-a")]
+    assert store.applied() == []
+
+
 def test_a_plan_after_a_cancel_is_begun_in_the_same_slot(session: DeviceSession, store: DeviceStore) -> None:
     apply(session, schedule(rates_w=(60_000,)))
     session.tick(NOON, Reading(0.0))
@@ -426,6 +435,19 @@ def test_a_slot_that_came_while_nothing_ran_is_reported_as_missed_and_not_as_the
         (10, 15, "plan-b"),
         (15, 30, "plan-a"),
     ]
+
+
+def test_a_plan_that_is_applied_when_its_slots_are_over_takes_nothing_from_what_ran(
+    session: DeviceSession, store: DeviceStore
+) -> None:
+    apply(session, schedule("plan-a", rates_w=(10_000,), sequence=1))
+    session.tick(NOON, Reading(0.0))
+    now = run(session, NOON, NOON + timedelta(minutes=2))
+    receive(session, schedule("plan-b", rates_w=(20_000, 20_000), resolution_s=300, sequence=2), now)
+    now = run(session, now, NOON + timedelta(minutes=15))
+    session.applied("plan-b", now)
+    run(session, now, NOON + timedelta(hours=1))
+    assert reported(store) == [(0, 30, "plan-a", 10_000)]
 
 
 # What the cloud is told besides.
