@@ -112,7 +112,7 @@ class PlannedSlot(msgspec.Struct, frozen=True, kw_only=True):
         running slot. Before it the default control applies in a slot that waits.
     :param until: from when on it does not count any more, where a cancel lies in the slot; else ``end``.
     :param soc_min_pct: the schedule's own lowest state of charge, %; ``soc_max_pct``: its highest.
-    :param ramp_w_per_s: fastest increase of |power|, W/s.
+    :param ramp_w_per_s: fastest increase of the power either way, W/s.
     :param planned_wh: energy asked for before ``since``, Wh.
     :param started_at: when the counters were first read; ``None`` while they were not.
     :param meter_start_wh: net energy (charged less discharged) on the battery's counters when the slot began or was joined, Wh.
