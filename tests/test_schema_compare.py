@@ -213,3 +213,45 @@ def test_a_member_taken_away_or_a_bound_moved_anywhere_is_seen(data: st.DataObje
         del node["properties"][name]
     assert Impact.BREAKING in {change.impact for change in changes(document, other)}
     assert Impact.BREAKING in {change.impact for change in changes(other, document)} or name not in node["properties"]
+
+
+jsonschema = pytest.importorskip("jsonschema", reason="not installed: jsonschema")
+EDITS = [edits for edits, _, _ in BREAKING.values()] + list(ADDITIVE.values())
+bodies = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": st.sampled_from(["a", "abc", "a1", "", "x" * 64, "x" * 65, 1]),
+        "state": st.sampled_from(["ON", "OFF", "IDLE", "on", None]),
+        "level": st.sampled_from([None, -1, 0, 1, 9, 10, 11, 1.5, "1"]),
+        "rates": st.sampled_from([[], [1], [10], [1.5], [1] * 48, [1] * 49, None]),
+        "labels": st.sampled_from([{}, {"a": "x" * 8}, {"a": "x" * 9}, {str(index): "" for index in range(5)}]),
+        "detail": st.sampled_from([None, {}, {"code": "a"}, {"code": 1}, {"code": "a", "path": 1}, "text"]),
+        "version": st.sampled_from([2, 3]),
+        "extra": st.sampled_from(["text", 1]),
+    },
+)
+
+
+@given(st.sampled_from([[], *EDITS]), st.sampled_from(EDITS), st.lists(bodies, min_size=1, max_size=20))
+def test_where_nothing_breaks_each_side_takes_what_the_other_sends(
+    before: list[tuple[str, Any]], after: list[tuple[str, Any]], sent: list[dict[str, Any]]
+) -> None:
+    try:
+        old, new = edited(*before), edited(*before, *after)
+    except (LookupError, TypeError):
+        return  # what the second edit is about is gone by the first
+    if any(change.impact is Impact.BREAKING for change in changes(old, new)):
+        return
+    old_reader, new_reader = (jsonschema.Draft202012Validator(document) for document in (old, new))
+    for body in sent:
+        if new_reader.is_valid(body):
+            assert old_reader.is_valid(body)
+        if old_reader.is_valid(body) and only_known(body, old):
+            assert new_reader.is_valid(body)
+
+
+def only_known(body: dict[str, Any], document: dict[str, Any]) -> bool:
+    """Whether an old writer could have sent a body: it has no member that it does not know."""
+    detail = body.get("detail")
+    known = document["$defs"]["Detail"].get("properties", {})
+    return body.keys() <= document["properties"].keys() and not (isinstance(detail, dict) and detail.keys() - known.keys())
