@@ -18,7 +18,7 @@ from allye_protocol.messages import Kind, Schedule
 from allye_protocol.messages.registry import KINDS
 
 HERE = Path(__file__).parent
-HASHES = {"0.1.0": "40d56d310f23f7e54cb4b2fd28a6ba0f015865d0cecd95e157b39389914ca5ad"}
+HASHES = {"0.2.0": "40d56d310f23f7e54cb4b2fd28a6ba0f015865d0cecd95e157b39389914ca5ad"}
 """The SHA-256 of each file of samples. A file is added when a number is released, and none is ever changed."""
 SAMPLES: list[tuple[str, dict[str, Any]]] = [
     (f"{number}-{sample['kind']}-v{sample['version']}-{sample['content_type']}-{index}", sample)
