@@ -338,6 +338,19 @@ def test_a_cancel_from_an_instant_in_a_later_slot_ends_that_one_there(session: D
     assert [result.slot_start for result in results_in(store)] == [NOON, END]
 
 
+def test_what_ran_before_a_cancel_that_a_wrong_clock_dated_back_is_reported_all_the_same(
+    session: DeviceSession, store: DeviceStore
+) -> None:
+    apply(session, schedule(rates_w=(60_000,)))
+    run(session, NOON, NOON + timedelta(minutes=10))
+    receive(session, cancel(sent_at=NOW), NOW)
+    assert session.plan.at(NOON) is None
+    now = NOON + timedelta(minutes=11)
+    assert started_in(session.tick(now, Reading(0.0))).setpoint_w is None
+    assert kinds(session.tick(END, Reading(0.0))) == [SlotEnded, DefaultControl]
+    assert [whose for _, _, whose, _ in reported(store)] == ["plan-a"]
+
+
 def test_what_a_cancelled_plan_had_replaced_is_neither_executed_nor_missed(session: DeviceSession, store: DeviceStore) -> None:
     apply(session, schedule("plan-a", rates_w=(1_000,) * 4, sequence=1))
     apply(session, schedule("plan-b", start=END, rates_w=(2_000, 2_000), sequence=2))
