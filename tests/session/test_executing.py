@@ -417,6 +417,20 @@ def test_a_plan_of_quarters_over_one_of_half_hours_and_back_in_mid_slot(session:
     ]
 
 
+def test_of_a_slot_whose_beginning_was_reported_the_rest_is_executed_and_judged_by_itself(
+    session: DeviceSession, store: DeviceStore
+) -> None:
+    apply(session, schedule("plan-a", rates_w=(10_000, 10_000), resolution_s=900, sequence=1))
+    session.tick(NOON, Reading(0.0))
+    run(session, NOON, NOON + timedelta(minutes=14))
+    now = NOON + timedelta(minutes=15)
+    apply(session, schedule("plan-b", rates_w=(30_000,), sequence=2), now=now)
+    started = started_in(session.tick(now, Reading(0.0)))
+    assert (started.slot.start, started.slot.end, started.setpoint_w) == (now, END, 30_000)
+    run(session, now, NOON + timedelta(hours=1))
+    assert reported(store) == [(0, 15, "plan-a", 10_000), (15, 30, "plan-b", 30_000)]
+
+
 def test_a_longer_slot_over_a_running_one_takes_it_over(session: DeviceSession, store: DeviceStore) -> None:
     apply(session, schedule("plan-a", rates_w=(10_000,) * 4, sequence=1, resolution_s=900))
     session.tick(NOON, Reading(0.0))
