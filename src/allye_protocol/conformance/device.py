@@ -46,7 +46,7 @@ def played(device: dict[str, Any], steps: list[dict[str, Any]]) -> list[list[dic
         now = datetime.fromisoformat(step["at"])
         if step.get("restart"):
             session = _session(config, store)
-            _settle(session, session.resume(now), now, None)
+            _settle(session, session.resume(now), now, step.get("battery"))
         elif step.get("setpoint"):
             told.append([{"setpoint_w": _setpoint(session, now)}])
             continue
@@ -124,6 +124,8 @@ def _told(frame: Frame) -> dict[str, Any]:
     answer: dict[str, Any] = {"channel": channel.value}
     if isinstance(message, Ack):
         answer |= {"schedule_id": message.schedule_id, "status": message.status.value}
+        if message.superseded:
+            answer["superseded"] = sorted(message.superseded)
     elif isinstance(message, ScheduleEvent):
         answer |= {"event": message.event.value, "sequence": message.sequence}
     error = message.error if isinstance(message, (Ack, ScheduleEvent)) else None

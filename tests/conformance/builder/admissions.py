@@ -70,14 +70,15 @@ def _z(instant: datetime) -> str:
     return instant.isoformat().replace("+00:00", "Z")
 
 
-def acks(name: str, *statuses: str) -> list[dict[str, Any]]:
-    """Answers to a schedule: a status, or a code for FAILED with that code."""
-    return [
-        {"channel": "ack", "schedule_id": name, "status": FAILED, "code": status}
-        if "." in status
-        else {"channel": "ack", "schedule_id": name, "status": status}
-        for status in statuses
-    ]
+def acks(name: str, *statuses: str, superseded: list[str] | None = None) -> list[dict[str, Any]]:
+    """Answers to a schedule: a status, or a code for FAILED with that code; the APPLIED says what it superseded."""
+    found: list[dict[str, Any]] = []
+    for status in statuses:
+        said = {"status": FAILED, "code": status} if "." in status else {"status": status}
+        if superseded and status == APPLIED:
+            said["superseded"] = superseded
+        found.append({"channel": "ack", "schedule_id": name, **said})
+    return found
 
 
 def cancelled(order: int, code: str | None = None) -> dict[str, Any]:
@@ -111,9 +112,9 @@ class Sequence:
         self._content_types.add(more.get("content_type", JSON))
         return self._step({"at": at, "channel": channel, "content_type": JSON, **payload(content), **more}, answers)
 
-    def restart(self, answers: list[dict[str, Any]], at: str = NOON) -> Sequence:
+    def restart(self, answers: list[dict[str, Any]], at: str = NOON, **more: Any) -> Sequence:
         """The device begins anew over its store."""
-        return self._step({"at": at, "restart": True}, answers)
+        return self._step({"at": at, "restart": True, **more}, answers)
 
     def setpoints(self, *expected: int | None, start: str = START) -> Sequence:
         """What the device would do in each half-hour from ``start`` on."""
@@ -170,6 +171,11 @@ def _order() -> list[Sequence]:
         .deliver(a, acks("a", *taken))
         .deliver(plan("b", 2, [9_000]), acks("b", *taken))
         .setpoints(9_000, 2_000),
+        Sequence("a plan that is wholly replaced", "The APPLIED names what nothing is left of")
+        .deliver(a, acks("a", *taken))
+        .deliver(plan("b", 2, [9_000], start="2018-07-01T00:30:00Z"), acks("b", *taken))
+        .deliver(plan("c", 3, [7_000, 8_000]), acks("c", *taken, superseded=["a", "b"]))
+        .setpoints(7_000, 8_000),
         Sequence("a running slot is switched", "A newer plan counts at once, in the middle of a slot too")
         .deliver(a, acks("a", *taken))
         .deliver(plan("b", 12 * 3600 * 10**6, [9_000]), acks("b", *taken), "2018-07-01T00:10:00Z")
@@ -271,6 +277,16 @@ def _repetition() -> list[Sequence]:
         .restart(acks("a", APPLIED))
         .deliver(a, acks("a", APPLIED))
         .setpoints(1_000),
+        Sequence("three times without an answer", "What ended the process three times is not tried a fourth time")
+        .deliver(a, acks("a", RECEIVED), battery="silent")
+        .restart([], battery="silent")
+        .restart([], battery="silent")
+        .restart(acks("a", "internal.quarantined"))
+        .deliver(a, acks("a", "internal.quarantined"))
+        .setpoints(None),
+        Sequence("a restart after its horizon", "What was never applied and is over has expired")
+        .deliver(a, acks("a", RECEIVED), battery="silent")
+        .restart([*acks("a", "time.expired"), {"channel": "event", "event": "EXPIRED", "sequence": EPOCH + 1}], late),
         Sequence("again before the battery answered", "The last answer is RECEIVED")
         .deliver(a, acks("a", RECEIVED), battery="silent")
         .deliver(a, acks("a", RECEIVED)),
@@ -357,6 +373,9 @@ def _limits() -> list[Sequence]:
         Sequence("a charge band below the device's", "Nothing of the device's own band is left").deliver(
             plan("a", 1, soc_max_pct=9.999), acks("a", "limit.soc")
         ),
+        Sequence("a charge band that touches the device's", "A point is left of it")
+        .deliver(plan("a", 1, soc_min_pct=95.0), acks("a", *taken))
+        .deliver(plan("b", 2, soc_max_pct=10.0), acks("b", *taken, superseded=["a"])),
         Sequence("a charge band beyond the device's", "It narrows, and never widens: what is beyond has no effect").deliver(
             plan("a", 1, soc_min_pct=0.0, soc_max_pct=100.0), acks("a", *taken)
         ),
@@ -499,7 +518,7 @@ def _versions() -> list[Sequence]:
         Sequence("version 2 after version 1", "One order: the microseconds of generated_at are the sequence")
         .deliver(two, acks("two", *taken))
         .deliver(plan("b", 1_999_999, [7_000]), acks("b", "order.stale"))
-        .deliver(plan("c", 2_000_001, [8_000]), acks("c", *taken))
+        .deliver(plan("c", 2_000_001, [8_000]), acks("c", *taken, superseded=["two"]))
         .setpoints(8_000),
         Sequence("the same plan in both versions", "A version-1 schedule and its upgrade mean the same")
         .deliver(one, acks("one", *taken))

@@ -48,6 +48,7 @@ def entries() -> list[Entry]:
             "0 and 100 belong to it",
             [("/capabilities/soc_min_pct", 0.0), ("/capabilities/soc_max_pct", 100.0)],
         ),
+        ("slots of a second and of a day", "1 and 86,400 s", [("/capabilities/slot_lengths_s", [1, 86_400])]),
         ("a battery of nothing", "0 Wh, while every pack is out", [("/capabilities/capacity_wh", 0)]),
         ("a band of one point", "Equal is no contradiction", [("/capabilities/soc_min_pct", 95.0)]),
     ):
@@ -80,6 +81,7 @@ def entries() -> list[Entry]:
         ("a power step of zero", "No setpoint is a multiple of it", "/capabilities/power_step_w", 0),
         ("a percentage above 100", "0 to 100 %", "/capabilities/soc_max_pct", 100.1),
         ("no slot length", "1 is the least", "/capabilities/slot_lengths_s", []),
+        ("a slot length of more than a day", "86,400 s are the most", "/capabilities/slot_lengths_s/0", 86_401),
         ("a slot length of zero", "1 s is the least", "/capabilities/slot_lengths_s/0", 0),
     ):
         out.bad(name, why, K, compact(edited(HELLO, (path, value))), INVALID, path)
