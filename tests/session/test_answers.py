@@ -168,6 +168,20 @@ def test_events_that_waited_are_dropped_for_a_cloud_of_version_1(store: DeviceSt
     assert len(sent(store)) == 4
 
 
+def test_any_number_of_dropped_events_make_room_for_what_comes_behind(store: DeviceStore) -> None:
+    """Whoever is given nothing to send waits for the next occasion: there must be something while there is something."""
+    session = session_over(store)
+    apply(session, schedule(generated_at=NOW))
+    for minute in range(25):
+        trouble = None if minute % 2 else ErrorCode.DRIVER_TIMEOUT
+        session.tick(NOON.replace(minute=minute), Reading(0.0, trouble))
+    receive(session, v1_schedule("plan-b", start=END, generated_at=NOON), NOON)
+    found = [outgoing.frame.topic.rpartition("/")[2] for outgoing in session.frames_to_send(NOON, 3)]
+    assert found == ["ack", "ack", "ack"]
+    assert session.frames_to_send(NOON, 3) == []
+    assert store.outbox_size() == 3
+
+
 def test_dropped_events_do_not_keep_back_what_comes_behind_while_the_store_cannot_forget_them() -> None:
     store, broken = MemoryStore(), [False]
     session = session_over(failing_store(store, lambda name: broken[0] and name == "pop"))

@@ -361,13 +361,14 @@ class DeviceSession:
         _check(now)
         agreement = self._answers.agreement  # before anything is offered: what is offered and not returned would stay under way
         outgoing = []
-        for row in self._sending.offer(now, limit):
-            frame = self._answers.framed(row, agreement)
-            if frame is None:
-                with suppress(StoreError):
-                    self._sending.taken(row.number)
-            else:
-                outgoing.append(Outgoing(row.number, frame))
+        while rows := self._sending.offer(now, limit):  # again for the room that rows leave which are not sent any more
+            for row in rows:
+                frame = self._answers.framed(row, agreement)
+                if frame is None:
+                    with suppress(StoreError):
+                        self._sending.taken(row.number)
+                else:
+                    outgoing.append(Outgoing(row.number, frame))
         return outgoing
 
     def sent(self, number: int) -> None:
