@@ -262,12 +262,13 @@ class Device(Process):
 
 
 class Reported(NamedTuple):
-    """The result of a slot: average power in W, the code of what is wrong with it, and the schedule it belongs to."""
+    """The result of a slot: average power in W, the code of what is wrong with it, its schedule, and the charge at its end, %."""
 
     status: str
     actual_w: int
     code: str
     schedule_id: str
+    soc_pct: float | None
 
 
 class World:
@@ -380,8 +381,8 @@ class World:
 
     def results(self) -> dict[tuple[str, datetime], Reported]:
         """What the cloud has of each slot."""
-        query = "SELECT device_id, starts, status, actual_w, error_code, schedule_id FROM result"
-        return {(row[0], instant(row[1])): Reported(row[2], row[3], row[4] or "", row[5]) for row in self.rows(query)}
+        query = "SELECT device_id, starts, status, actual_w, error_code, schedule_id, soc_end_pct FROM result"
+        return {(row[0], instant(row[1])): Reported(row[2], row[3], row[4] or "", *row[5:]) for row in self.rows(query)}
 
     def result_count(self) -> int:
         found = self.rows("SELECT count(*) FROM result")
