@@ -262,7 +262,7 @@ class Device(Process):
 
 
 class Reported(NamedTuple):
-    """The result of a slot: average power in W, the code of what is wrong with it, its schedule, and the charge at its end, %."""
+    """The result of a slot: average power in W, the code of what is wrong, its schedule, and the charge at its end, %."""
 
     status: str
     actual_w: int
