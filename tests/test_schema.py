@@ -235,8 +235,8 @@ BREAKERS: dict[str, tuple[tuple[Type, bytes], ErrorCode]] = {
     "own bound": (_with(SCHEDULE_1, "/max_power_kw", 100), ErrorCode.LIMIT_POWER),
     "figure of an answer beyond doubles": (_huge(ACK_2, 2), ErrorCode.MESSAGE_NON_FINITE_NUMBER),
     "figure of an answer just beyond doubles": (
-        (ACK_2, _huge(ACK_2, 2)[1].replace(b"0" * 400, b"0" * 390)),
-        ErrorCode.MESSAGE_INVALID,
+        (ACK_2, _huge(ACK_2, 2)[1].replace(b"0" * 400, b"0" * 309)),
+        ErrorCode.MESSAGE_NON_FINITE_NUMBER,
     ),
     "figure of a result beyond doubles": (_huge(RESULT_2, 1), ErrorCode.MESSAGE_NON_FINITE_NUMBER),
     "figure of an event beyond doubles": (_huge(EVENT_2, 2), ErrorCode.MESSAGE_NON_FINITE_NUMBER),

@@ -129,6 +129,9 @@ def _tidied(node: Any) -> Any:
     if not isinstance(node, dict):
         return node
     tidy: dict[str, Any] = {key: value if key in _VERBATIM else _tidied(value) for key, value in node.items()}
+    if "anyOf" in tidy:
+        # Releases of msgspec differ in where they put it.
+        tidy["anyOf"].sort(key={"type": "null"}.__eq__)
     match tidy:
         case {"anyOf": [{"$ref": str(reference)} as inner, {"type": "null"}]}:
             del inner["$ref"]
