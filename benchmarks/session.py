@@ -155,7 +155,7 @@ def whole_way(folder: Path, repetitions: int, loops: int) -> None:
 
 def fill(store: DeviceStore, ids: int) -> None:
     """A ledger of so many schedules that are over."""
-    mark = digest(DAY)
+    mark, highest = digest(DAY), 0
     with store.transaction():
         for each in islice(schedules(), ids):
             answer = Ack(
@@ -179,7 +179,8 @@ def fill(store: DeviceStore, ids: int) -> None:
                 answer=answer,
             )
             store.put_entry(entry)
-        store.raise_high_water(each.sequence)
+            highest = each.sequence
+        store.raise_high_water(highest)
 
 
 def admissions(folder: Path, sizes: list[int], repetitions: int, loops: int) -> None:

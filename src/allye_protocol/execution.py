@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from allye_protocol.store.base import PlannedSlot
 
-__all__ = ["MIN_COVERAGE", "Judgement", "Reading", "judge", "read_meter", "result_of", "switched", "tolerance_w"]
+__all__ = ["MIN_COVERAGE", "Judgement", "Reading", "judge", "known_pct", "read_meter", "result_of", "switched", "tolerance_w"]
 
 MIN_COVERAGE: Final = 0.9
 """Least share of a slot under control for it to count as executed."""
@@ -94,8 +94,8 @@ def read_meter(slot: PlannedSlot, now: datetime, reading: Reading, hold: timedel
             meter_wh=meter_wh,
             charged_start_wh=reading.charged_wh,
             charged_wh=reading.charged_wh,
-            soc_start_pct=_percent(reading.soc_pct),
-            soc_pct=_percent(reading.soc_pct),
+            soc_start_pct=known_pct(reading.soc_pct),
+            soc_pct=known_pct(reading.soc_pct),
         )
     covered = max(min(now - slot.seen_at, hold), timedelta(0)).total_seconds()
     return msgspec.structs.replace(
@@ -103,13 +103,13 @@ def read_meter(slot: PlannedSlot, now: datetime, reading: Reading, hold: timedel
         seen_at=max(now, slot.seen_at),
         meter_wh=meter_wh,
         charged_wh=reading.charged_wh,
-        soc_pct=slot.soc_pct if (soc_pct := _percent(reading.soc_pct)) is None else soc_pct,
+        soc_pct=slot.soc_pct if (soc_pct := known_pct(reading.soc_pct)) is None else soc_pct,
         covered_s=slot.covered_s + covered,
         trouble=trouble or slot.trouble,
     )
 
 
-def _percent(read: float | None) -> float | None:
+def known_pct(read: float | None) -> float | None:
     """A share as a message can say it: an estimate beyond full is full, and what is no number was not read."""
     return None if read is None or math.isnan(read) else min(max(read, 0.0), 100.0)
 

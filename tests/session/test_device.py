@@ -903,6 +903,14 @@ def test_a_status_without_a_running_slot_or_a_trusted_clock_says_so(session: Dev
     )
 
 
+@pytest.mark.parametrize(("read", "told"), [(100.2, 100.0), (-0.1, 0.0), (float("nan"), None)])
+def test_a_state_of_charge_that_makes_no_sense_stops_no_status(session: DeviceSession, read: float, told: float | None) -> None:
+    frame = session.status(NOW, soc_pct=read)
+    assert frame is not None
+    found: Any = decode(frame.payload, Kind.DEVICE_STATUS, frame.content_type)
+    assert found.soc_pct == told
+
+
 def test_the_last_will_says_that_the_device_is_gone_and_no_more(session: DeviceSession) -> None:
     apply(session, schedule())
     session.tick(NOON, Reading(0.0))

@@ -32,7 +32,7 @@ from allye_protocol.events import (
     ScheduleSettled,
     SecurityAlert,
 )
-from allye_protocol.execution import Reading
+from allye_protocol.execution import Reading, known_pct
 from allye_protocol.idempotency import MAX_ATTEMPTS, Arrival, Ledger
 from allye_protocol.messages import BatteryState, Cancel, Clock, DeviceStatus, Hello, Kind, Schedule
 from allye_protocol.messages.registry import BY_TYPE, CHANNEL_OF, NEWEST, Message
@@ -166,7 +166,7 @@ class DeviceSession:
 
         With ``online=False`` it is the last will that the broker is given.
 
-        :param power_w: power at the AC terminals, W, positive charges; ``soc_pct``: state of charge, %.
+        :param power_w: power at the AC terminals, W, positive charges; ``soc_pct``: state of charge, %, as it is read.
         :param state: the battery's state.
         :param clock_offset_ms: how far the clock is ahead of its reference, ms, where that is known.
         :returns: ``None`` for a device that speaks version 1 only, which has no status.
@@ -182,7 +182,7 @@ class DeviceSession:
             online=online,
             timestamp=now,
             power_w=power_w,
-            soc_pct=soc_pct,
+            soc_pct=known_pct(soc_pct),
             state=state,
             schedule_id=running,  # type: ignore[arg-type]
             clock=Clock(synced=self._clock_trusted, offset_ms=clock_offset_ms),
