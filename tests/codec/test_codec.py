@@ -363,7 +363,7 @@ def test_any_other_first_byte_begins_protobuf() -> None:
 @pytest.fixture
 def _without_protobuf(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(codec.ENCODINGS, PROTOBUF, raising=False)
-    monkeypatch.delitem(codec._NAMED, PROTOBUF, raising=False)
+    monkeypatch.delitem(codec._READERS, PROTOBUF, raising=False)
 
 
 @pytest.mark.usefixtures("_without_protobuf")

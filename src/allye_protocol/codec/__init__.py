@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from allye_protocol.codec.base import JSON, MAX_PAYLOAD_BYTES, MSGPACK, PROTOBUF, Encoding, sniffed
 from allye_protocol.codec.json import JsonEncoding
@@ -19,6 +19,9 @@ from allye_protocol.codec.protobuf import ProtobufEncoding
 from allye_protocol.codec.protobuf import is_installed as protobuf_is_installed
 from allye_protocol.errors import DecodeError, EncodeError, ErrorCode, Problem
 from allye_protocol.messages.registry import BY_TYPE, Kind, Spec, Written
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
     "DEFAULT_CONTENT_TYPE",
@@ -40,7 +43,9 @@ ENCODINGS: Final[dict[str, Encoding]] = {
     encoding.content_type: encoding for encoding in (JsonEncoding(), MsgpackEncoding(), *_PROTOBUF)
 }
 """Every encoding by its content type; Protobuf only where its extra is installed."""
-_NAMED: Final[dict[str | None, Encoding]] = dict(ENCODINGS.items())
+_READERS: Final[dict[str | None, Callable[[bytes, Kind], Written]]] = {
+    content_type: encoding.decode for content_type, encoding in ENCODINGS.items()
+}
 _KINDS: Final[dict[str, Kind]] = {kind: kind for kind in Kind}
 DEFAULT_CONTENT_TYPE: Final = JSON
 
@@ -60,8 +65,8 @@ def decode(payload: bytes, kind: Kind | str, content_type: str | None = None, *,
     """
     if not 0 < len(payload) <= max_bytes:
         raise DecodeError.of(_bad_size(len(payload), max_bytes))
-    encoding = _NAMED.get(content_type) or _encoding(payload, content_type)
-    return encoding.decode(payload, _KINDS.get(kind) or _kind(kind))
+    read = _READERS.get(content_type) or _encoding(payload, content_type).decode
+    return read(payload, _KINDS.get(kind) or _kind(kind))
 
 
 def problems(

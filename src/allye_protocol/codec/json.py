@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -26,7 +27,7 @@ import msgspec
 from allye_protocol.codec.base import JSON
 from allye_protocol.codec.explain import Explained, Object, explain
 from allye_protocol.codec.members import has_only_members_json
-from allye_protocol.codec.plain import IS_IN_UTC, IS_PLAIN, IS_VALID
+from allye_protocol.codec.plain import IS_PLAIN, IS_VALID, is_in_utc
 from allye_protocol.codec.refusal import checked
 from allye_protocol.errors import DecodeError, EncodeError, ErrorCode, Problem
 from allye_protocol.messages import v1, v2
@@ -56,8 +57,8 @@ class JsonEncoding:
 
     def decode(self, payload: bytes, kind: Kind) -> Written:
         """Parse and check; see :class:`~allye_protocol.codec.base.Encoding`."""
-        # The version that a body seems to have, most likely near its beginning. A wrong guess costs time.
         guessed, other = _FAST[kind]
+        # The version that a body seems to have, most likely near its beginning. A wrong guess costs time.
         if payload.find(_SAYS_NEWEST, 0, _NEAR) < 0:
             guessed, other = other, guessed
         message = guessed(payload) or other(payload)
@@ -113,7 +114,7 @@ _NOT_MARKS: Final = bytes(set(range(256)) - set(b",Z\\"))
 def _fast(spec: Spec) -> Callable[[bytes], Any]:
     """Reads bodies of one kind and version: a function that returns ``None`` for one that it does not clear."""
     read, is_v1_schedule = _READ[spec.struct], spec.struct is v1.Schedule
-    write, is_in_utc, is_plain, is_valid = _write, IS_IN_UTC[spec.struct], IS_PLAIN[spec.struct], IS_VALID[spec.struct]
+    write, is_plain, is_valid = _write, IS_PLAIN[spec.struct], IS_VALID[spec.struct]
 
     def read_v1_schedule(payload: bytes) -> Any:
         try:
@@ -128,7 +129,7 @@ def _fast(spec: Spec) -> Callable[[bytes], Any]:
             is_ours = write(message) == payload or (b"\\" not in payload and has_only_members_json(payload, message))
         except _PARSE_ERRORS:
             return None
-        return message if is_ours and is_in_utc(message) and (is_plain(message) or is_valid(message)) else None
+        return message if is_ours and (is_plain(message) or (is_in_utc(message) and is_valid(message))) else None
 
     return read_v1_schedule if is_v1_schedule else read_plainly
 
@@ -146,13 +147,13 @@ def _never(_payload: bytes) -> None:
 def _is_written(spec: Spec) -> Callable[[bytes], bool]:
     """Whether a body that was just written is as it should be; whatever reading it raises says no as well."""
     read, is_v1_schedule = _READ[spec.struct], spec.struct is v1.Schedule
-    is_in_utc, is_plain, is_valid = IS_IN_UTC[spec.struct], IS_PLAIN[spec.struct], IS_VALID[spec.struct]
+    is_plain, is_valid = IS_PLAIN[spec.struct], IS_VALID[spec.struct]
 
     def is_written(payload: bytes) -> bool:
         same = read(payload)
         if is_v1_schedule:
             return _clears_v1_schedule(payload, same)
-        return is_in_utc(same) and (is_plain(same) or is_valid(same))
+        return is_plain(same) or (is_in_utc(same) and is_valid(same))
 
     return is_written
 
@@ -171,8 +172,13 @@ class _Unread(float):
     """What is read where no number of this protocol stands: NaN, infinities, integers of too many digits."""
 
 
+_LARGEST: Final = int(sys.float_info.max)
+"""Beyond it an integer is no double either, and msgspec 0.19 fails in converting it."""
+
+
 def _integer(digits: str) -> int | float:
-    return int(digits) if len(digits) <= MAX_INTEGER_DIGITS else _Unread(math.inf)
+    value = int(digits) if len(digits) <= MAX_INTEGER_DIGITS else None
+    return _Unread(math.inf) if value is None or abs(value) > _LARGEST else value
 
 
 def _real(text: str) -> float:

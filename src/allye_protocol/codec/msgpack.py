@@ -18,7 +18,7 @@ from allye_protocol.codec.base import MSGPACK
 from allye_protocol.codec.explain import Explained, explain
 from allye_protocol.codec.members import has_only_members_msgpack
 from allye_protocol.codec.msgpack_reader import MalformedError, read_tree
-from allye_protocol.codec.plain import IS_IN_UTC, IS_PLAIN, IS_VALID
+from allye_protocol.codec.plain import IS_PLAIN, IS_VALID, is_in_utc
 from allye_protocol.codec.refusal import checked
 from allye_protocol.errors import DecodeError, EncodeError, ErrorCode, Problem
 from allye_protocol.messages import v2
@@ -45,8 +45,7 @@ class MsgpackEncoding:
 
     def decode(self, payload: bytes, kind: Kind) -> Written:
         """Parse and check; see :class:`~allye_protocol.codec.base.Encoding`."""
-        fast = _FAST.get(kind)
-        message = None if fast is None else fast(payload)
+        message = _FAST[kind](payload)
         return _explained_message(payload, kind) if message is None else message
 
     def problems(self, payload: bytes, kind: Kind) -> list[Problem]:
@@ -73,7 +72,7 @@ class MsgpackEncoding:
 def _fast(spec: Spec) -> Callable[[bytes], Any]:
     """Reads bodies of one kind: a function that returns ``None`` for one that it does not clear."""
     read, is_plain, is_valid = _READ[spec.struct]
-    write, is_in_utc = _write, IS_IN_UTC[spec.struct]
+    write = _write
 
     def fast(payload: bytes) -> Any:
         try:
@@ -89,15 +88,15 @@ def _fast(spec: Spec) -> Callable[[bytes], Any]:
 def _fast_schedule(spec: Spec) -> Callable[[bytes], Any]:
     """The same for schedules, the longest messages: most need not be written again, as their few members can be counted."""
     read, is_plain, _ = _READ[spec.struct]
-    is_in_utc, complete = IS_IN_UTC[spec.struct], _fast(spec)
+    complete = _fast(spec)
 
     def fast(payload: bytes) -> Any:
         try:
             schedule = read(payload)
         except _PARSE_ERRORS:
             return None
-        optional = (schedule.traceparent is not None) + (schedule.expires_at is not None)
-        if payload.startswith(_HEADS[optional]) and is_in_utc(schedule) and is_plain(schedule):
+        head = _HEADS[schedule.traceparent is not None]
+        if payload.startswith(head) and is_plain(schedule):
             return schedule
         return complete(payload)
 
@@ -114,12 +113,21 @@ _READ: Final[dict[type, Checks]] = {
     if spec.version in _SPOKEN
 }
 _REQUIRED: Final = sum(field.required for field in msgspec.structs.fields(v2.Schedule))
-_HEADS: Final = tuple(b"\xde" + (_REQUIRED + optional).to_bytes(2, "big") for optional in range(3))
-"""How a map begins that has the members of every schedule and so many of the optional ones, as msgspec writes it."""
-_FAST: Final = {
-    kind: (_fast_schedule if spec.struct is v2.Schedule else _fast)(spec)
-    for (kind, version), spec in KINDS.items()
-    if version == NEWEST
+_HEADS: Final = tuple(b"\xde" + (_REQUIRED + traced).to_bytes(2, "big") for traced in (False, True))
+"""How a map begins, as msgspec writes it, that has the members of every schedule and no other, or a trace besides."""
+
+
+def _never(_payload: bytes) -> None:
+    return None
+
+
+_FAST: Final[dict[Kind, Callable[[bytes], Any]]] = {
+    **dict.fromkeys(Kind, _never),
+    **{
+        kind: (_fast_schedule if spec.struct is v2.Schedule else _fast)(spec)
+        for (kind, version), spec in KINDS.items()
+        if version == NEWEST
+    },
 }
 
 

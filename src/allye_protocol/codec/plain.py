@@ -1,8 +1,8 @@
 """Whether a message that msgspec has just read is valid: the rules' half of every fast road.
 
-What fields may hold alone has been checked while they were read. Here is looked at what is left: that numbers are finite, and
-what fields must be together, for a message in UTC. Each kind that comes often has a predicate that says yes to messages as they
-usually are; for all others the complete rules of the version decide.
+What fields may hold alone has been checked while they were read. Here is looked at what is left: that instants are in UTC,
+that numbers are finite, and what fields must be together. Each kind that comes often has a predicate that says yes to messages
+as they usually are; for all others the complete rules of the version decide.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from allye_protocol.messages.registry import KINDS, Spec
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["IS_IN_UTC", "IS_PLAIN", "IS_VALID", "is_in_utc"]
+__all__ = ["IS_PLAIN", "IS_VALID", "is_in_utc"]
 
-_HEX: Final = "0123456789abcdef"
+_HEX: Final = b"0123456789abcdef"
 _CODES: Final = frozenset(map(str, ErrorCode))
 _HOUR: Final = timedelta(hours=1)
 _APPLIED: Final = v2.AckStatus.APPLIED
@@ -40,10 +40,11 @@ def _ack(ack: v2.Ack) -> bool:
     return (
         (error is None) is (status is not _FAILED)
         and (applied_at is None) is (status is not _APPLIED)
+        and at.tzinfo is UTC
         and EARLIEST <= at < LATEST
-        and (applied_at is None or EARLIEST <= applied_at < LATEST)
-        and (received_at is None or EARLIEST <= received_at < LATEST)
-        and (digest is None or not digest.strip(_HEX))
+        and (applied_at is None or (applied_at.tzinfo is UTC and EARLIEST <= applied_at < LATEST))
+        and (received_at is None or (received_at.tzinfo is UTC and EARLIEST <= received_at < LATEST))
+        and (digest is None or not digest.encode().translate(None, _HEX))
         and (error is None or _error(error))
         and spells_ids("".join((ack.schedule_id, ack.device_id, *ack.superseded)))
     )
@@ -64,6 +65,9 @@ def _execution_result(result: v2.ExecutionResult) -> bool:
     return (
         (outcome is None or (outcome is _FULL and result.status is _SUCCEED))
         and not result.limiting
+        and start.tzinfo is UTC
+        and end.tzinfo is UTC
+        and at.tzinfo is UTC
         and EARLIEST <= start < end < LATEST
         and end - start <= _HOUR
         and not (start.microsecond or start.second or start.minute % 5)
@@ -79,11 +83,20 @@ def _schedule_event(event: v2.ScheduleEvent) -> bool:
     return (
         schedule_id is not None
         and event.sequence is not None
+        and at.tzinfo is UTC
         and EARLIEST <= at < LATEST
-        and (slot_start is None or EARLIEST <= slot_start < LATEST)
+        and (slot_start is None or (slot_start.tzinfo is UTC and EARLIEST <= slot_start < LATEST))
         and (error is None or _error(error))
         and spells_ids(schedule_id + event.device_id)
     )
+
+
+def _v1_ack(ack: v1.Ack) -> bool:
+    return v1.is_plain_ack(ack) and is_in_utc(ack)
+
+
+def _v1_execution_result(result: v1.ExecutionResult) -> bool:
+    return v1.is_plain_execution_result(result) and is_in_utc(result)
 
 
 _OFTEN: Final[dict[type, Callable[[Any], bool]]] = {
@@ -91,8 +104,8 @@ _OFTEN: Final[dict[type, Callable[[Any], bool]]] = {
     v2.Ack: _ack,
     v2.ExecutionResult: _execution_result,
     v2.ScheduleEvent: _schedule_event,
-    v1.Ack: v1.is_plain_ack,
-    v1.ExecutionResult: v1.is_plain_execution_result,
+    v1.Ack: _v1_ack,
+    v1.ExecutionResult: _v1_execution_result,
 }
 
 
@@ -114,9 +127,9 @@ def _never(_message: object) -> bool:
 
 
 IS_PLAIN: Final[dict[type, Callable[[Any], bool]]] = {spec.struct: _OFTEN.get(spec.struct, _never) for spec in KINDS.values()}
-"""For each type: whether a message is plainly valid. A no says nothing."""
+"""For each type: whether a message is plainly valid, and in UTC. A no says nothing."""
 IS_VALID: Final[dict[type, Callable[[Any], bool]]] = {spec.struct: _rules(spec) for spec in KINDS.values()}
-"""For each type: whether a message is valid."""
+"""For each type: whether a message in UTC is valid."""
 
 
 def _instants(struct: type[msgspec.Struct]) -> Iterator[str]:
@@ -146,22 +159,9 @@ def _in_utc(spec: Spec) -> Callable[[Any], bool]:
     return is_in_utc
 
 
-def _schedule_in_utc(schedule: v2.Schedule) -> bool:
-    expires_at = schedule.expires_at
-    return (
-        schedule.start.tzinfo is UTC
-        and schedule.generated_at.tzinfo is UTC
-        and (expires_at is None or expires_at.tzinfo is UTC)
-    )
-
-
-IS_IN_UTC: Final[dict[type, Callable[[Any], bool]]] = {
-    **{spec.struct: _in_utc(spec) for spec in KINDS.values()},
-    v2.Schedule: _schedule_in_utc,
-}
-"""For each type: whether the instants of a message are in UTC; those of version 1's slots are not looked at."""
+_IN_UTC: Final[dict[type, Callable[[Any], bool]]] = {spec.struct: _in_utc(spec) for spec in KINDS.values()}
 
 
 def is_in_utc(message: msgspec.Struct) -> bool:
-    """Whether the instants of a message are in UTC."""
-    return IS_IN_UTC[type(message)](message)
+    """Whether the instants of a message are in UTC; those of version 1's slots are not looked at."""
+    return _IN_UTC[type(message)](message)

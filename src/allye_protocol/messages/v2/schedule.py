@@ -5,7 +5,7 @@ A start, one length and a list of setpoints cannot express an overlap, a gap or 
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import msgspec
@@ -192,23 +192,27 @@ class Schedule(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_default
         return trace_id_of(self.traceparent)
 
 
+_MINUTES: Final = {seconds: frozenset(range(0, 60, seconds // 60)) for seconds in RESOLUTIONS_S}
+"""The minutes of an hour at which a slot may begin."""
 _LENGTHS: Final = {seconds: timedelta(seconds=seconds) for seconds in RESOLUTIONS_S}
 _ZERO: Final = timedelta(0)
 
 
 def is_plain_schedule(schedule: Schedule) -> bool:
-    """Whether a schedule in UTC, whose fields are right one by one, is valid and without the rarer members."""
-    start, expires = schedule.start, schedule.expires_at
+    """Whether a schedule, whose fields are right one by one, is valid, in UTC and without the rarer members."""
+    start, generated_at, expires = schedule.start, schedule.generated_at, schedule.expires_at
     seconds = schedule.resolution_s
     return (
-        schedule.soc_min_pct is None
+        start.tzinfo is UTC
+        and generated_at.tzinfo is UTC
+        and schedule.soc_min_pct is None
         and schedule.soc_max_pct is None
         and EARLIEST <= start < _LATEST_START
         and len(schedule.rates_w) * seconds <= _MAX_HORIZON_S
-        and not start.microsecond
-        and not (start.second + 60 * start.minute) % seconds
-        and EARLIEST <= schedule.generated_at < LATEST
-        and (expires is None or EARLIEST <= expires < LATEST)
+        and start.minute in _MINUTES[seconds]
+        and not (start.second or start.microsecond)
+        and EARLIEST <= generated_at < LATEST
+        and (expires is None or (expires.tzinfo is UTC and EARLIEST <= expires < LATEST))
         and spells_ids(schedule.schedule_id + schedule.device_id)
     )
 
