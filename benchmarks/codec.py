@@ -1,6 +1,7 @@
-"""The codec against msgspec without any check, and against peers, on the same bytes.
+"""The codec against msgspec without any check, and against peers, on the same content in every version and encoding.
 
-``python benchmarks/codec.py`` prints a table, with ``--json`` the figures for programs. Method: README.md beside this file.
+``python benchmarks/codec.py`` prints the tables and the goals, with ``--json`` the figures for programs. Method: README.md
+beside this file.
 """
 
 from __future__ import annotations
@@ -14,261 +15,290 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from raw_messages import RAW
 
-from allye_protocol import decode, digest, encode, schema
+from allye_protocol import convert, digest, schema
+from allye_protocol.codec import ENCODINGS, JSON, MSGPACK, PROTOBUF, decode, encode
 from allye_protocol.ids import DeviceId, ScheduleId
-from allye_protocol.messages import (
-    Ack,
-    AckStatus,
-    ExecutionResult,
-    ExecutionStatus,
-    Interval,
-    Kind,
-    Message,
-    Mode,
-    Schedule,
-    TimeSpan,
-)
+from allye_protocol.messages import Ack, AckStatus, Clock, ExecutionResult, ExecutionStatus, Kind, Outcome, v1
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-DAYS = 64
-"""Different days for the cold figures: more than any cache of days holds."""
-IDS: dict[str, Any] = {"schedule_id": ScheduleId("plan-2018-07-01-a"), "device_id": DeviceId("max300-0001")}
 TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
+IDS: dict[str, Any] = {"schedule_id": ScheduleId("plan-2018-07-01-a"), "device_id": DeviceId("max300-0001")}
+SECOND: dict[str, Any] = {**IDS, "version": 2, "traceparent": f"00-{TRACE_ID}-00f067aa0ba902b7-01"}
 HALF_HOUR = timedelta(minutes=30)
+NOW = datetime(2018, 6, 30, 18, 0, 1, 250_000, tzinfo=UTC)
+SLOT = datetime(2018, 6, 30, 18, tzinfo=UTC)
+SHORT = {JSON: "JSON", MSGPACK: "MessagePack", PROTOBUF: "Protobuf"}
 
 
-class RawInterval(msgspec.Struct):
-    """What a reader without rules would write."""
-
-    start: datetime
-    end: datetime
-    rate_kw: float
-    mode: Mode | None = None
-
-
-class RawSchedule(msgspec.Struct, omit_defaults=True):
-    """The same fields and types as the protocol's schedule, nothing checked."""
-
-    schedule_id: str
-    device_id: str
-    version: int
-    generated_at: datetime
-    intervals: list[RawInterval]
-    max_power_kw: float | None = None
-    trace_id: str | None = None
-
-
-class RawAck(msgspec.Struct, omit_defaults=True):
-    """The same fields and types as the protocol's acknowledgement, nothing checked."""
-
-    schedule_id: str
-    device_id: str
-    status: AckStatus
-    timestamp: datetime
-    applied_at: datetime | None = None
-    error_reason: str | None = None
-    trace_id: str | None = None
-
-
-class RawSpan(msgspec.Struct):
-    """A slot, nothing checked."""
-
-    start: datetime
-    end: datetime
-
-
-class RawResult(msgspec.Struct, omit_defaults=True):
-    """The same fields and types as the protocol's execution result, nothing checked."""
-
-    schedule_id: str
-    device_id: str
-    interval: RawSpan
-    status: ExecutionStatus
-    actual_rate_kw: float
-    timestamp: datetime
-    error_reason: str | None = None
-    trace_id: str | None = None
-
-
-def schedule(day: date, *, modes: bool) -> Schedule:
+def _schedule() -> v1.Schedule:
     """48 half-hours whose rates have one to three decimals, as a planner's have."""
-    start = datetime(day.year, day.month, day.day, tzinfo=UTC)
-    rates = [((slot * 7_919 + 13) % 3001 - 1500) / 10 + slot / 1000 for slot in range(48)]
+    start = datetime(2018, 7, 1, tzinfo=UTC)
+    rates = [round(((slot * 7_919 + 13) % 3001 - 1500) / 10 + slot / 1000, 3) for slot in range(48)]
     intervals = (
-        Interval(
-            start=start + HALF_HOUR * slot,
-            end=start + HALF_HOUR * (slot + 1),
-            rate_kw=round(rate, 3),
-            mode=(Mode.CHARGE if rate > 0 else Mode.DISCHARGE) if modes else None,
-        )
+        v1.Interval(start=start + HALF_HOUR * slot, end=start + HALF_HOUR * (slot + 1), rate_kw=rate)
         for slot, rate in enumerate(rates)
     )
-    return Schedule(
-        **IDS,
-        version=1,
-        generated_at=start - timedelta(hours=6),
-        intervals=tuple(intervals),
-        max_power_kw=151.0,
-        trace_id=TRACE_ID,
-    )
+    made_at = start - timedelta(hours=6)
+    return v1.Schedule(**IDS, version=1, generated_at=made_at, intervals=tuple(intervals), trace_id=TRACE_ID)
 
 
-NOW = datetime(2018, 6, 30, 18, 0, 1, 250_000, tzinfo=UTC)
-SLOT = NOW.replace(second=0, microsecond=0)
-ACK = Ack(**IDS, status=AckStatus.APPLIED, timestamp=NOW, applied_at=NOW, trace_id=TRACE_ID)
-RESULT = ExecutionResult(
-    **IDS,
-    interval=TimeSpan(start=SLOT, end=SLOT + HALF_HOUR),
-    status=ExecutionStatus.SUCCEED,
-    actual_rate_kw=74.6,
-    timestamp=NOW,
-    trace_id=TRACE_ID,
-)
-FIRST_DAY = date(2018, 7, 1)
-CORPUS: list[tuple[str, Kind, type, list[Message]]] = [
+SCHEDULE = _schedule()
+CORPUS: list[tuple[str, Kind, Any, Any]] = [
+    ("schedule, 48 slots", Kind.SCHEDULE, SCHEDULE, convert.upgrade(SCHEDULE)),
     (
-        "schedule, 48 slots with modes",
-        Kind.SCHEDULE,
-        RawSchedule,
-        [schedule(FIRST_DAY + timedelta(days=n), modes=True) for n in range(DAYS)],
+        "ack",
+        Kind.ACK,
+        v1.Ack(**IDS, status=AckStatus.APPLIED, timestamp=NOW, applied_at=NOW, trace_id=TRACE_ID),
+        Ack(
+            **SECOND,
+            status=AckStatus.APPLIED,
+            timestamp=NOW,
+            sequence=1_530_381_600_000_001,
+            digest="0a" * 32,
+            received_at=NOW,
+            applied_at=NOW,
+            clock=Clock(synced=True),
+        ),
     ),
     (
-        "schedule, 48 slots",
-        Kind.SCHEDULE,
-        RawSchedule,
-        [schedule(FIRST_DAY + timedelta(days=n), modes=False) for n in range(DAYS)],
+        "execution result",
+        Kind.EXECUTION_RESULT,
+        v1.ExecutionResult(
+            **IDS,
+            interval=v1.TimeSpan(start=SLOT, end=SLOT + HALF_HOUR),
+            status=ExecutionStatus.SUCCEED,
+            actual_rate_kw=74.6,
+            timestamp=NOW,
+            trace_id=TRACE_ID,
+        ),
+        ExecutionResult(
+            **SECOND,
+            slot_start=SLOT,
+            slot_end=SLOT + HALF_HOUR,
+            status=ExecutionStatus.SUCCEED,
+            actual_w=74_600,
+            timestamp=NOW,
+            outcome=Outcome.FULL,
+            scheduled_w=75_000,
+            energy_charged_wh=37_300.0,
+            energy_discharged_wh=0.0,
+            soc_start_pct=40.0,
+            soc_end_pct=52.0,
+            coverage_pct=100.0,
+        ),
     ),
-    ("ack", Kind.ACK, RawAck, [ACK]),
-    ("execution result", Kind.EXECUTION_RESULT, RawResult, [RESULT]),
 ]
+"""Each content as a message of version 1 and of version 2."""
 
 
 class Contender(msgspec.Struct):
     """One way of doing one thing.
 
     :param name: what it is called in the table.
-    :param work: does it once for an element of ``inputs``.
-    :param inputs: taken in turn.
-    :param loops: how often a repetition does it.
+    :param work: does it once for the arguments ``given``.
+    :param loops: how often a turn does it.
+    :param own: the contender of its group that does the same to the same bytes without any check, by its name.
     """
 
     name: str
-    work: Callable[[Any], object]
-    inputs: Sequence[Any]
+    work: Callable[..., object]
+    given: tuple[Any, ...]
     loops: int
+    own: str = ""
 
 
 class Row(msgspec.Struct):
     """One line of the table.
 
     :param message: what is read or written.
-    :param size_bytes: its length in JSON.
+    :param does: decode, encode or both.
     :param what: the contender.
     :param us: median time of one, microseconds.
     :param best_us: least time of one over the repetitions, microseconds.
-    :param ratio: median over the repetitions of its time over that of ``baseline`` in the same repetition.
-    :param baseline: the raw contender that it is compared with.
+    :param to_raw_v1: median over the repetitions of its time over that of raw version-1 JSON in the same repetition.
+    :param best_to_raw_v1: its least time over the least time of raw version-1 JSON.
+    :param best_to_own_raw: the same over the raw contender on the same bytes; ``None`` where there is none.
     """
 
     message: str
-    size_bytes: int
+    does: str
     what: str
     us: float
     best_us: float
-    ratio: float
-    baseline: str
+    to_raw_v1: float
+    best_to_raw_v1: float
+    best_to_own_raw: float | None
 
 
 def timed(contender: Contender) -> float:
-    """Seconds for one, on average over a repetition."""
-    work, turns = contender.work, list(itertools.islice(itertools.cycle(contender.inputs), contender.loops))
+    """Seconds for one, on average over a turn."""
+    work, given = contender.work, contender.given
+    turns = itertools.repeat(None, contender.loops)
     start = time.perf_counter()
-    for each in turns:
-        work(each)
+    for _ in turns:
+        work(*given)
     return (time.perf_counter() - start) / contender.loops
 
 
-def contenders(kind: Kind, raw: type, messages: list[Message], loops: int) -> Iterable[list[Contender]]:
-    """Groups of contenders for one message; the first of each group is its baseline."""
-    payloads = [encode(message) for message in messages]
-    read: Callable[[bytes], Any] = msgspec.json.Decoder(raw).decode
-    write = msgspec.json.Encoder().encode
-    one, first = payloads[:1], messages[:1]
+def _both(read: Callable[..., Any], write: Callable[..., Any]) -> Callable[..., object]:
+    return lambda payload, *arguments: write(read(payload, *arguments), *arguments[1:])
 
-    def raw_both(payload: bytes) -> object:
-        return write(read(payload))
 
-    def both(payload: bytes) -> object:
-        return encode(decode(payload, kind))
+def contenders(kind: Kind, first: Any, second: Any, loops: int) -> Iterable[tuple[str, list[Contender]]]:
+    """Groups of contenders for one content; the first of each group is raw version-1 JSON."""
+    reads: list[Contender] = []
+    writes: list[Contender] = []
+    boths: list[Contender] = []
 
-    group = [
-        Contender("raw msgspec decode", read, one, loops),
-        Contender("decode, warm", lambda payload: decode(payload, kind), one, loops),
+    def add(name: str, payload: bytes, message: Any, *, how: tuple[Callable[..., Any], Callable[..., Any]], own: str) -> None:
+        read, write = how
+        named = () if own == name else (kind, content_type)
+        reads.append(Contender(name, read, (payload, *named), loops, own))
+        writes.append(Contender(name, write, (message, *named[1:]), loops, own))
+        boths.append(Contender(name, _both(read, write), (payload, *named), loops, own))
+
+    modules: dict[str, Any] = {JSON: msgspec.json, MSGPACK: msgspec.msgpack}
+    for version, message in ((1, first), (2, second)):
+        for content_type, encoding in ENCODINGS.items():
+            if version not in encoding.versions:
+                continue
+            payload = encode(message, content_type)
+            label, own = f"v{version} {SHORT[content_type]}", ""
+            if content_type in modules:
+                own = f"{label}, raw msgspec"
+                read = modules[content_type].Decoder(RAW[type(message)]).decode
+                add(own, payload, read(payload), how=(read, modules[content_type].Encoder().encode), own=own)
+            add(
+                f"{label}, {len(payload)} bytes",
+                payload,
+                message,
+                how=(decode, encode),
+                own=own,
+            )
+    body, later = encode(first), encode(second)
+    reads += [
+        Contender("v1 JSON, as the newest model", convert.decode, (body, kind, JSON), loops),
+        Contender("v1 JSON, stdlib json.loads, nothing checked", json.loads, (body,), loops),
+        Contender("v2 JSON, stdlib json.loads, nothing checked", json.loads, (later,), loops),
     ]
-    if len(payloads) > 1:
-        group.append(Contender("decode, cold: a new day each time", lambda payload: decode(payload, kind), payloads, loops))
-    group.append(Contender("stdlib json.loads, nothing checked", json.loads, one, loops))
     if importlib.util.find_spec("jsonschema"):
-        validator = schema.validator(kind)
-        slow = max(3, loops // 50)
-        group.append(Contender("json.loads + jsonschema", lambda payload: validator.validate(json.loads(payload)), one, slow))
-    yield group
-    yield [Contender("raw msgspec encode", write, [read(one[0])], loops), Contender("encode", encode, first, loops)]
-    yield [Contender("raw msgspec decode + encode", raw_both, one, loops), Contender("decode + encode", both, one, loops)]
+        for version, payload in ((1, body), (2, later)):
+            validate = schema.validator(kind, version).validate
+            slow = max(1, loops // 50)
+            name = f"v{version} JSON, json.loads and jsonschema"
+            reads.append(Contender(name, lambda body, validate=validate: validate(json.loads(body)), (payload,), slow))
     if kind is Kind.SCHEDULE:
-        yield [Contender("raw msgspec decode", read, one, loops), Contender("digest", digest, first, loops)]
+        reads.append(Contender("digest", digest, (second,), loops))
+    yield "decode", reads
+    yield "encode", writes
+    yield "decode and encode", boths
 
 
-def measured(message: str, size_bytes: int, group: list[Contender], repetitions: int) -> list[Row]:
+def measured(message: str, does: str, group: list[Contender], repetitions: int) -> list[Row]:
     """Time the contenders in turn, again and again."""
     for contender in group:
         timed(contender)
     runs = [[timed(contender) for contender in group] for _ in range(repetitions)]
+    places = {contender.name: at for at, contender in enumerate(group)}
+
+    columns = list(zip(*runs, strict=True))
+    best = [min(column) for column in columns]
     return [
         Row(
             message=message,
-            size_bytes=size_bytes,
+            does=does,
             what=contender.name,
             us=statistics.median(column) * 1e6,
-            best_us=min(column) * 1e6,
-            ratio=statistics.median(run[at] / run[0] for run in runs),
-            baseline=group[0].name,
+            best_us=best[at] * 1e6,
+            to_raw_v1=statistics.median(run[at] / run[0] for run in runs),
+            best_to_raw_v1=best[at] / best[0],
+            best_to_own_raw=best[at] / best[places[contender.own]] if contender.own else None,
         )
-        for at, (contender, column) in enumerate(zip(group, zip(*runs, strict=True), strict=True))
+        for at, (contender, column) in enumerate(zip(group, columns, strict=True))
     ]
+
+
+class Goal(msgspec.Struct):
+    """One line of the goals that the design sets.
+
+    :param what: in words.
+    :param most: the largest ratio that meets it.
+    :param seen: the ratio of this run's best times; ``None`` where the encoding is not installed.
+    """
+
+    what: str
+    most: float
+    seen: float | None
+
+
+def goals(rows: Sequence[Row]) -> list[Goal]:
+    """The goals with what was seen."""
+
+    def seen(message: str, does: str, what: str, *, own: bool = False) -> float | None:
+        for row in rows:
+            if (row.message, row.does) == (message, does) and row.what.startswith(f"{what},") and "raw" not in row.what:
+                return row.best_to_own_raw if own else row.best_to_raw_v1
+        return None
+
+    plan = "schedule, 48 slots"
+    return [
+        Goal("v1 schedule, decode, to raw v1 JSON", 1.5, seen(plan, "decode", "v1 JSON")),
+        Goal("v2 schedule in JSON, decode, to raw v1 JSON", 0.5, seen(plan, "decode", "v2 JSON")),
+        Goal("v2 schedule in MessagePack, decode, to raw v1 JSON", 0.35, seen(plan, "decode", "v2 MessagePack")),
+        Goal("v2 schedule in Protobuf, both ways, to raw v1 JSON", 1.5, seen(plan, "decode and encode", "v2 Protobuf")),
+        Goal("v2 ack in JSON, both ways, to raw on the same bytes", 2.0, seen("ack", "decode and encode", "v2 JSON", own=True)),
+        Goal(
+            "v2 ack in MessagePack, both ways, to raw on the same bytes",
+            2.0,
+            seen("ack", "decode and encode", "v2 MessagePack", own=True),
+        ),
+    ]
+
+
+def show(rows: Sequence[Row]) -> None:
+    """Print the tables."""
+    shown = ("", "")
+    for row in rows:
+        if (row.message, row.does) != shown:
+            shown = (row.message, row.does)
+            titles = f"{'median us':>10}{'to raw v1':>11}{'best us':>10}{'to raw v1':>11}{'to own raw':>12}"
+            print(f"\n{f'{row.message}: {row.does}':46}{titles}")
+        own = "" if row.best_to_own_raw is None else f"{row.best_to_own_raw:.2f}"
+        figures = f"{row.us:10.2f}{row.to_raw_v1:11.2f}{row.best_us:10.2f}{row.best_to_raw_v1:11.2f}{own:>12}"
+        print(f"  {row.what:44}{figures}")
+    print(f"\n{'goals, by the best times':62}{'at most':>9}{'seen':>8}")
+    for goal in goals(rows):
+        seen = "not installed" if goal.seen is None else f"{goal.seen:8.2f}  {'met' if goal.seen <= goal.most else 'missed'}"
+        print(f"  {goal.what:60}{goal.most:9.2f}{seen}")
 
 
 def main() -> int:
     """Run, and print."""
     parser = argparse.ArgumentParser(description="Time the codec against msgspec without checks and against peers.")
-    parser.add_argument("--repetitions", type=int, default=25, help="how often each contender has its turn (default 25)")
-    parser.add_argument("--loops", type=int, default=500, help="how many messages a turn takes (default 500)")
+    parser.add_argument("--repetitions", type=int, default=250, help="how often each contender has its turn (default 250)")
+    parser.add_argument("--loops", type=int, default=50, help="how many messages a turn takes (default 50)")
     parser.add_argument("--json", action="store_true", help="print the figures for programs")
     options = parser.parse_args()
     rows = [
         row
-        for name, kind, raw, messages in CORPUS
-        for group in contenders(kind, raw, messages, options.loops)
-        for row in measured(name, len(encode(messages[0])), group, options.repetitions)
+        for name, kind, first, second in CORPUS
+        for does, group in contenders(kind, first, second, options.loops)
+        for row in measured(name, does, group, options.repetitions)
     ]
     machine = {"python": platform.python_version(), "msgspec": msgspec.__version__, "machine": platform.machine()}
     if options.json:
-        print(json.dumps({"machine": machine, "rows": msgspec.to_builtins(rows)}, indent=2))
+        print(json.dumps({"machine": machine, "rows": msgspec.to_builtins(rows), "goals": msgspec.to_builtins(goals(rows))}))
         return 0
     print(", ".join(f"{name} {value}" for name, value in machine.items()))
-    shown = ""
-    for row in rows:
-        if row.message != shown:
-            shown = row.message
-            print(f"\n{f'{shown}, {row.size_bytes} bytes':42}{'median us':>10}{'best us':>10}{'ratio':>8}")
-        print(f"  {row.what:40}{row.us:10.2f}{row.best_us:10.2f}{row.ratio:8.2f}")
+    show(rows)
     return 0
 
 
