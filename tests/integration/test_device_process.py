@@ -144,7 +144,7 @@ class Device:
 
     def plan(self, *rates_w: int, name: str = "plan-a") -> Schedule:
         start = self.next_slot()
-        return schedule(name, start=start, rates_w=rates_w, generated_at=start - timedelta(minutes=30), device=self.name)
+        return schedule(name, start=start, rates_w=rates_w, generated_at=start - timedelta(minutes=60), device=self.name)
 
     def heard(self, channel: str) -> list[Frame]:
         for event in self._listener.transport.wait(0.02):
