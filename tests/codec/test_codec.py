@@ -25,6 +25,7 @@ from allye_protocol.codec import (
     encode,
     problems,
 )
+from allye_protocol.codec.plain import is_in_utc
 from allye_protocol.errors import DecodeError, EncodeError, ErrorCode, Problem
 from allye_protocol.messages import Written, v1
 from allye_protocol.messages.registry import BY_TYPE, Kind
@@ -169,7 +170,10 @@ def test_encode_writes_utc_whatever_offset_the_message_has(message: Written, min
         return tuple(map(local, value)) if isinstance(value, tuple) else value
 
     for content_type in content_types_of(BY_TYPE[type(message)].version):
-        assert encode(local(message), content_type) == encode(message, content_type)
+        payload = encode(local(message), content_type)
+        assert decode(payload, kind_of(message)) == message
+        if content_type == JSON:
+            assert is_in_utc(msgspec.json.decode(payload, type=type(message)))
 
 
 # what is refused, and how
@@ -364,6 +368,8 @@ def test_any_other_first_byte_begins_protobuf() -> None:
 def _without_protobuf(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(codec.ENCODINGS, PROTOBUF, raising=False)
     monkeypatch.delitem(codec._READERS, PROTOBUF, raising=False)
+    for struct in BY_TYPE:
+        monkeypatch.delitem(codec._WRITERS, (struct, PROTOBUF), raising=False)
 
 
 @pytest.mark.usefixtures("_without_protobuf")

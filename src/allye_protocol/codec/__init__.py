@@ -18,7 +18,7 @@ from allye_protocol.codec.msgpack import MsgpackEncoding
 from allye_protocol.codec.protobuf import ProtobufEncoding
 from allye_protocol.codec.protobuf import is_installed as protobuf_is_installed
 from allye_protocol.errors import DecodeError, EncodeError, ErrorCode, Problem
-from allye_protocol.messages.registry import BY_TYPE, Kind, Spec, Written
+from allye_protocol.messages.registry import BY_TYPE, Kind, Written
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +45,12 @@ ENCODINGS: Final[dict[str, Encoding]] = {
 """Every encoding by its content type; Protobuf only where its extra is installed."""
 _READERS: Final[dict[str | None, Callable[[bytes, Kind], Written]]] = {
     content_type: encoding.decode for content_type, encoding in ENCODINGS.items()
+}
+_WRITERS: Final[dict[tuple[type, str], Callable[[Written], bytes]]] = {
+    (struct, content_type): encoding.encode
+    for content_type, encoding in ENCODINGS.items()
+    for struct, spec in BY_TYPE.items()
+    if spec.version in encoding.versions
 }
 _KINDS: Final[dict[str, Kind]] = {kind: kind for kind in Kind}
 DEFAULT_CONTENT_TYPE: Final = JSON
@@ -93,15 +99,10 @@ def encode(message: Written, content_type: str = DEFAULT_CONTENT_TYPE) -> bytes:
         that is not written so, ``version.unsupported`` for a version that is not, ``message.invalid`` for a content
         type that is not known.
     """
-    spec = BY_TYPE.get(type(message))
-    if spec is None:
-        raise EncodeError(ErrorCode.MESSAGE_UNKNOWN_KIND, f"{type(message).__name__} is not a message of this protocol")
-    encoding = ENCODINGS.get(content_type)
-    if encoding is None:
-        raise EncodeError(ErrorCode.MESSAGE_INVALID, _no_such_encoding(content_type))
-    if spec.version not in encoding.versions:
-        raise EncodeError.of(_not_written_so(spec, encoding))
-    payload = encoding.encode(message)
+    write = _WRITERS.get((type(message), content_type))
+    if write is None:
+        raise EncodeError.of(_not_written_so(message, content_type))
+    payload = write(message)
     if len(payload) > MAX_PAYLOAD_BYTES:
         raise EncodeError.of(_bad_size(len(payload), MAX_PAYLOAD_BYTES))
     return payload
@@ -154,10 +155,16 @@ def _bad_size(size: int, limit: int) -> Problem:
     )
 
 
-def _not_written_so(spec: Spec, encoding: Encoding) -> Problem:
+def _not_written_so(message: object, content_type: str) -> Problem:
+    spec, encoding = BY_TYPE.get(type(message)), ENCODINGS.get(content_type)
+    if spec is None:
+        words = f"{type(message).__name__} is not a message of this protocol"
+        return Problem(code=ErrorCode.MESSAGE_UNKNOWN_KIND, message=words)
+    if encoding is None:
+        return Problem(code=ErrorCode.MESSAGE_INVALID, message=_no_such_encoding(content_type))
     if not spec.version:
-        message = f"a {spec.kind} is always JSON; {encoding.content_type} has no place for it"
-        return Problem(code=ErrorCode.MESSAGE_UNKNOWN_KIND, message=message)
+        words = f"a {spec.kind} is always JSON; {encoding.content_type} has no place for it"
+        return Problem(code=ErrorCode.MESSAGE_UNKNOWN_KIND, message=words)
     versions = ", ".join(map(str, encoding.versions))
     return Problem(
         code=ErrorCode.VERSION_UNSUPPORTED,
