@@ -1,4 +1,4 @@
-"""Fuzzing of the decoder, from a seed: ``python tests/fuzz/fuzz_decode.py --encoding msgpack --count 200000 --seed 1``.
+"""Fuzzing of the decoder, from a seed: ``python -m tests.fuzz.fuzz_decode --encoding msgpack --count 200000 --seed 1``.
 
 Valid bodies are taken apart, changed, written in one of the many ways that the encoding allows, and then damaged as bytes. For
 each of them must hold:
