@@ -65,6 +65,12 @@ def test_a_switch_after_the_clock_was_set_asks_for_no_energy_that_nobody_could_g
     assert min(50_000, new * 1000) - 1e-6 <= expected <= max(50_000, new * 1000) + 1e-6
 
 
+def test_what_was_executed_before_the_clock_was_set_back_stays_asked_for() -> None:
+    running = read_meter(begun(slot(rate_w=60_000), 0.0), NOON + timedelta(minutes=10), Reading(10_000.0), HOLD)
+    made = switched(slot(rate_w=0), running, NOON + timedelta(minutes=5))
+    assert (made.since, made.planned_wh) == (NOON + timedelta(minutes=10), pytest.approx(10_000))
+
+
 def test_a_setpoint_that_waits_counts_from_when_it_begins() -> None:
     """A schedule with a jitter switches a running slot: until its share of it has passed, the default control applies."""
     running = begun(slot(rate_w=60_000), 0.0)
