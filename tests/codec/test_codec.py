@@ -27,7 +27,7 @@ from allye_protocol.codec import (
 )
 from allye_protocol.codec.plain import is_in_utc
 from allye_protocol.errors import DecodeError, EncodeError, ErrorCode, Problem
-from allye_protocol.messages import Written, v1
+from allye_protocol.messages import ErrorDetail, Written, v1
 from allye_protocol.messages.registry import BY_TYPE, Kind
 from allye_protocol.messages.v1 import Ack, AckStatus, ExecutionResult, Interval
 from tests import builders
@@ -92,10 +92,32 @@ def test_encoding_is_canonical(message: Written) -> None:
     assert json.loads(encode(message)), "any JSON parser reads it"
 
 
-def test_a_schedule_of_seven_days_in_five_minutes_is_written_in_every_encoding() -> None:
-    longest = builders.schedule(rates_w=[-10_000_000] * 2016, resolution_s=300)
-    for content_type in content_types_of(2):
-        assert decode(encode(longest, content_type), Kind.SCHEDULE) == longest
+LONGEST: list[Any] = [
+    builders.schedule(
+        "s" * 64,
+        device="d" * 64,
+        rates_w=[-10_000_000] * 2016,
+        resolution_s=300,
+        metadata={f"{index:02}" + "\x00" * 62: "\x00" * 256 for index in range(16)},
+        traceparent="\x00" * 256,
+    ),
+    builders.v1_schedule("s" * 64, device="d" * 64, rates_kw=[-9999.999999999999] * 48, trace_id="\x00" * 1024),
+    builders.ack(
+        status=AckStatus.FAILED,
+        error=ErrorDetail(code="a." + "b" * 62, message="\x00" * 512, path="\x00" * 256, digest="0" * 64),
+        superseded=("s" * 64,) * 64,
+        traceparent="\x00" * 256,
+    ),
+    msgspec.structs.replace(builders.HELLO, content_types=("\x00" * 128,) * 16, model="\x00" * 128, library="\x00" * 128),
+]
+
+
+@pytest.mark.parametrize("longest", LONGEST, ids=lambda message: type(message).__qualname__)
+def test_the_longest_messages_are_within_the_limit_in_every_encoding(longest: Any) -> None:
+    for content_type in content_types_of(BY_TYPE[type(longest)].version):
+        payload = encode(longest, content_type)
+        assert len(payload) <= MAX_PAYLOAD_BYTES
+        assert decode(payload, kind_of(longest)) == longest
 
 
 @pytest.mark.parametrize("kind", Kind)
@@ -575,6 +597,14 @@ def test_every_encoding_refuses_to_write_what_none_would_read(
     with pytest.raises(EncodeError) as caught:
         encode(message, content_type)
     assert (caught.value.code, caught.value.path) == (code, path)
+
+
+@pytest.mark.parametrize("content_type", [JSON, MSGPACK])
+def test_a_text_of_a_type_that_cannot_be_written_is_refused(content_type: str) -> None:
+    text_type = type("Text", (str,), {})
+    with pytest.raises(EncodeError, match="cannot be written as") as caught:
+        encode(msgspec.structs.replace(_FINE, device_id=text_type("a")), content_type)
+    assert caught.value.code is ErrorCode.MESSAGE_INVALID
 
 
 def test_49_slots_are_not_written() -> None:

