@@ -13,10 +13,11 @@ Objects within an object are looked at in the same way. No array of this protoco
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args, get_origin
 
 import msgspec
 from msgspec import UNSET, Raw
+from msgspec.structs import astuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,28 +25,34 @@ if TYPE_CHECKING:
 __all__ = ["has_only_members_json", "has_only_members_msgpack"]
 
 
-def _presence(struct: type[msgspec.Struct]) -> type[msgspec.Struct]:
-    fields = [(field.name, Raw, UNSET) for field in msgspec.structs.fields(struct)]
-    return msgspec.defstruct(f"{struct.__name__}Presence", fields, module=__name__)
+class _Presence(NamedTuple):
+    """How to look at one struct.
+
+    :param json: reads the presence of its members in JSON.
+    :param msgpack: reads it in MessagePack.
+    :param size: how many members it can have.
+    :param objects: the members that hold members of their own.
+    """
+
+    json: Callable[[bytes], msgspec.Struct]
+    msgpack: Callable[[bytes], msgspec.Struct]
+    size: int
+    objects: tuple[str, ...]
 
 
 @lru_cache(maxsize=64)
-def _json_reader(struct: type[msgspec.Struct]) -> Callable[[bytes], Any]:
-    return msgspec.json.Decoder(_presence(struct)).decode
+def _presence(struct: type[msgspec.Struct]) -> _Presence:
+    fields = msgspec.structs.fields(struct)
+    made = msgspec.defstruct(f"{struct.__name__}Presence", [(field.name, Raw, UNSET) for field in fields], module=__name__)
+    objects = tuple(field.name for field in fields if _holds_members(field.type))
+    return _Presence(msgspec.json.Decoder(made).decode, msgspec.msgpack.Decoder(made).decode, len(fields), objects)
 
 
-@lru_cache(maxsize=64)
-def _msgpack_reader(struct: type[msgspec.Struct]) -> Callable[[bytes], Any]:
-    return msgspec.msgpack.Decoder(_presence(struct)).decode
-
-
-def _members(presence: Any, message: msgspec.Struct) -> list[tuple[bytes, Any]]:
-    """The members that a body has, each as it stands and as it was read."""
-    return [
-        (bytes(raw), getattr(message, name))
-        for name in message.__struct_fields__
-        if (raw := getattr(presence, name)) is not UNSET
-    ]
+def _holds_members(expected: Any) -> bool:
+    kind = get_origin(expected) or expected
+    if isinstance(kind, type) and issubclass(kind, (msgspec.Struct, dict)):
+        return True
+    return kind is not tuple and any(map(_holds_members, get_args(expected)))
 
 
 def has_only_members_json(body: bytes, message: msgspec.Struct) -> bool:
@@ -53,16 +60,19 @@ def has_only_members_json(body: bytes, message: msgspec.Struct) -> bool:
 
     :param body: from which ``message`` was read; without a backslash, so that its texts are what they stand for.
     """
-    members = _members(_json_reader(type(message))(body), message)
-    if body.count(b",") != sum(raw.count(b",") for raw, _ in members) + len(members) - 1:
+    how = _presence(type(message))
+    presence = how.json(body)
+    values = [raw for raw in astuple(presence) if raw is not UNSET]
+    if body.count(b",") != b"".join(values).count(b",") + len(values) - 1:
         return False
-    for raw, value in members:
+    for name in how.objects:
+        value = getattr(message, name)
         if isinstance(value, msgspec.Struct):
-            if not has_only_members_json(raw, value):
+            if not has_only_members_json(bytes(getattr(presence, name)), value):
                 return False
-        elif isinstance(value, dict):
+        elif value:
             texts = "".join((*value, *value.values()))
-            if raw.count(b",") != max(0, len(value) - 1) + texts.count(","):
+            if bytes(getattr(presence, name)).count(b",") != len(value) - 1 + texts.count(","):
                 return False
     return True
 
@@ -72,14 +82,16 @@ def has_only_members_msgpack(body: bytes, message: msgspec.Struct) -> bool:
 
     :param body: from which ``message`` was read.
     """
-    members = _members(_msgpack_reader(type(message))(body), message)
-    if _size(body) != len(members):
+    how = _presence(type(message))
+    presence = how.msgpack(body)
+    if _size(body) != how.size - astuple(presence).count(UNSET):
         return False
-    for raw, value in members:
+    for name in how.objects:
+        value = getattr(message, name)
         if isinstance(value, msgspec.Struct):
-            if not has_only_members_msgpack(raw, value):
+            if not has_only_members_msgpack(bytes(getattr(presence, name)), value):
                 return False
-        elif isinstance(value, dict) and _size(raw) != len(value):
+        elif value and _size(bytes(getattr(presence, name))) != len(value):
             return False
     return True
 
