@@ -18,11 +18,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from allye_protocol import codec, topics
+from allye_protocol import topics
 from allye_protocol.admission import Policy, Verdict
-from allye_protocol.codec.peek import peek
-from allye_protocol.convert import upgrade
-from allye_protocol.errors import DecodeError, ErrorCode, Problem, StoreError, TopicError
+from allye_protocol.errors import ErrorCode, Problem, StoreError
 from allye_protocol.events import (
     DeviceEvent,
     ScheduleAdmitted,
@@ -30,15 +28,14 @@ from allye_protocol.events import (
     ScheduleRefused,
     ScheduleRepeated,
     ScheduleSettled,
-    SecurityAlert,
 )
 from allye_protocol.execution import Reading, known_pct
 from allye_protocol.idempotency import MAX_ATTEMPTS, Arrival, Ledger
-from allye_protocol.messages import BatteryState, Cancel, Clock, DeviceStatus, Hello, Kind, Schedule
-from allye_protocol.messages.registry import BY_TYPE, CHANNEL_OF, NEWEST, Message
-from allye_protocol.negotiation import Agreement
+from allye_protocol.messages import BatteryState, Cancel, Clock, DeviceStatus, Hello, Schedule
+from allye_protocol.messages.registry import NEWEST
 from allye_protocol.session.answers import Answers, is_over
 from allye_protocol.session.executing import Executing
+from allye_protocol.session.reception import Heard, Reception
 from allye_protocol.session.sending import Sending
 from allye_protocol.tracing import RandomBytes, TraceContext
 
@@ -46,15 +43,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from allye_protocol.frame import Frame
+    from allye_protocol.negotiation import Agreement
     from allye_protocol.plan import Plan
     from allye_protocol.signing import FrameVerifier
     from allye_protocol.store.base import DeviceStore, Entry
 
 __all__ = ["DeviceConfig", "DeviceSession", "Outgoing", "Reading"]
 
-ALERT_INTERVAL: Final = timedelta(seconds=60)
 PRUNE_INTERVAL: Final = timedelta(hours=6)
-_KIND_ON: Final = {CHANNEL_OF[kind]: kind for kind in (Kind.SCHEDULE, Kind.CANCEL)}
 
 
 class DeviceConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,7 +100,6 @@ class DeviceSession:
         self._store: Final = store
         self._ledger: Final = Ledger(self._device_id, store, config.policy)
         self._random_bytes: Final = random_bytes
-        self._verifier: Final = verifier
         self._answers: Final = Answers(config.hello, config.root, store, random_bytes)
         self._executing: Final = Executing(
             self._device_id,
@@ -115,10 +110,10 @@ class DeviceSession:
             hold=config.hold,
             random_bytes=random_bytes,
         )
+        self._reception: Final = Reception(config.hello, config.root, self._answers, random_bytes, verifier)
         self._hello: Final = self._answers.frame(config.hello)
         self._sending: Final = Sending(store)
         self._clock_trusted = True
-        self._alerted_at: datetime | None = None
         self._pruned_at: datetime | None = None
 
     @property
@@ -219,42 +214,16 @@ class DeviceSession:
         :raises StoreError: nothing was stored; do not acknowledge the message, and hand it in again later.
         """
         _check(now)
-        try:
-            topic = topics.parse(frame.topic, self._config.root)
-        except TopicError as error:
-            return self._refuse(frame, error.problem, now)
-        if topic.device_id != self._device_id:
-            return self._alert(frame, f"the topic names device {topic.device_id}", now)
-        kind = _KIND_ON.get(topic.channel)
-        if kind is None:
-            message = f"this device takes nothing on channel {topic.channel}"
-            return self._refuse(frame, Problem(code=ErrorCode.MESSAGE_UNKNOWN_KIND, message=message), now)
-        try:
-            written = codec.decode(frame.payload, kind, frame.content_type)
-        except DecodeError as error:
-            named = peek(frame.payload).device_id
-            if named is not None and named != self._device_id:
-                return self._alert(frame, f"the message names device {named}", now)
-            return self._refuse(frame, error.problem, now)
-        received, version = upgrade(written), BY_TYPE[type(written)].version
-        if received.device_id != self._device_id:
-            return self._alert(frame, f"the message names device {received.device_id}", now)
-        if version not in self._config.hello.versions:
-            return self._refuse(frame, _not_spoken(version, self._config.hello.versions), now)
-        unsigned = None
-        if self._verifier is not None:
-            unsigned = self._verifier.check(frame, kind, self._device_id, now if clock_trusted else None)
-        if unsigned is not None:
-            return [SecurityAlert(topic=frame.topic, problem=unsigned), *self._refuse(frame, unsigned, now)]
-        content_type = codec.content_type_of(frame.payload, frame.content_type)
-        trace = TraceContext.from_frame(frame, self._random_bytes, _named_trace(received))
-        arrival = Arrival(frame.payload, content_type, trace.traceparent, now, clock_trusted)
+        heard = self._reception.read(frame, now, clock_trusted=clock_trusted)
+        if not isinstance(heard, Heard):
+            return heard
+        message, agreement, trace = heard
+        arrival = Arrival(frame.payload, agreement.content_type, trace.traceparent, now, clock_trusted)
         with self._transaction():
-            self._answers.hear(Agreement(version=version, content_type=content_type))
-            if isinstance(received, Cancel):
-                return self._cancel(received, arrival, trace)
-            assert isinstance(received, Schedule)  # noqa: S101 - the channel says so; for the type checker
-            return self._admit(received, arrival, trace)
+            self._answers.hear(agreement)
+            if isinstance(message, Cancel):
+                return self._cancel(message, arrival, trace)
+            return self._admit(message, arrival, trace)
 
     def _admit(self, schedule: Schedule, arrival: Arrival, trace: TraceContext) -> list[DeviceEvent]:
         decision, answer = self._ledger.admit(schedule, arrival)
@@ -393,19 +362,6 @@ class DeviceSession:
         _check(now)
         return self._answers.store_failure(frame, error.problem, now)
 
-    def _refuse(self, frame: Frame, problem: Problem, now: datetime) -> list[DeviceEvent]:
-        """Keep the head of what could not be read, and answer FAILED unless too many were answered just now."""
-        reference, trace = self._answers.refuse(frame, problem, now)
-        return [ScheduleRefused(reference=reference, problem=problem, trace_id=trace.trace_id)]
-
-    def _alert(self, frame: Frame, what: str, now: datetime) -> list[DeviceEvent]:
-        """A message for another device: said on this device's own topic only, at most once a minute."""
-        problem = Problem(code=ErrorCode.MESSAGE_WRONG_DEVICE, message=f"{what}; this is {self._device_id}")
-        if is_over(self._alerted_at, ALERT_INTERVAL, now):
-            self._answers.refuse(frame, problem, now)
-            self._alerted_at = now
-        return [SecurityAlert(topic=frame.topic, problem=problem)]
-
 
 def _check(now: datetime) -> None:
     if now.tzinfo is None:
@@ -415,15 +371,3 @@ def _check(now: datetime) -> None:
 def _trace_id(traceparent: str) -> str:
     trace = TraceContext.parse(traceparent)
     return "" if trace is None else trace.trace_id
-
-
-def _named_trace(message: Message) -> str | None:
-    return message.trace_id if isinstance(message, (Schedule, Cancel)) else None
-
-
-def _not_spoken(version: int, spoken: tuple[int, ...]) -> Problem:
-    supported = sorted(spoken)
-    message = f"version {version} is not spoken by this device; it speaks {', '.join(map(str, supported))}"
-    return Problem(
-        code=ErrorCode.VERSION_UNSUPPORTED, message=message, path="/version", details={"supported_versions": supported}
-    )
