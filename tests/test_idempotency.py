@@ -556,6 +556,19 @@ def test_a_repeated_cancel_gets_its_answer_again_and_changes_nothing(store: Memo
     assert contents(store, ["plan-a", "plan-b"], [NEWER]) == before
 
 
+@pytest.mark.parametrize("other", [cancel("plan-b", sent_at=NOW), cancel(None, sent_at=NOW, effective_from=NOON)])
+def test_another_cancel_with_the_sequence_of_one_is_stale_and_does_not_get_its_answer(
+    store: MemoryStore, other: Cancel
+) -> None:
+    applied(store, schedule())
+    take_back(store, cancel(sent_at=NOW))
+    refused = take_back(store, other)
+    assert refused.problem is not None
+    assert refused.problem.code is ErrorCode.ORDER_STALE
+    assert (refused.answer.schedule_id, refused.answer.sequence) == (other.schedule_id, other.sequence)
+    assert take_back(store, cancel(sent_at=NOW)).repeated
+
+
 @pytest.mark.parametrize(
     ("taken", "trusted", "code"),
     [

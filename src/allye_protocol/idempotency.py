@@ -210,7 +210,7 @@ class Ledger:
         now = arrival.now
         with self._store.transaction():
             before = self._store.cancellation(cancel.sequence)
-            if before is not None:
+            if before is not None and before.schedule_id == cancel.schedule_id:  # another one with its sequence is stale
                 return Cancellation(before, repeated=True)
             problem = decide_cancel(cancel, self._store.high_water(), now, self._policy, clock_trusted=arrival.clock_trusted)
             answer = ScheduleEvent(
