@@ -6,14 +6,16 @@ The checker reads what was put into the outbox, what was published and what the 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from allye_protocol.codec import decode, encode
-from allye_protocol.errors import ErrorCode, Problem, StoreError, code_of_reason
+from allye_protocol.convert import decode
+from allye_protocol.errors import ErrorCode, Problem, StoreError
 from allye_protocol.events import DeviceEvent, ScheduleAdmitted, ScheduleRefused, ScheduleRepeated, SecurityAlert, SlotStarted
 from allye_protocol.idempotency import MAX_ATTEMPTS
-from allye_protocol.messages import Ack, AckStatus, ExecutionResult, Kind, Schedule
+from allye_protocol.messages import Ack, AckStatus, ExecutionResult, Kind, Message, Schedule, ScheduleEvent
+from allye_protocol.plan import Layer, Plan, covered
 from allye_protocol.session import DeviceSession, Reading
+from allye_protocol.store.base import Span
 from tests.builders import CONFIG, DEVICE, LIMIT_W, NOON, SLOT, seeded
 from tests.store.faults import failing_store
 
@@ -21,11 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from allye_protocol.frame import Frame
+    from allye_protocol.negotiation import Agreement
     from allye_protocol.store import DeviceStore
 
 __all__ = ["Killed", "World"]
 
-_FIRST = NOON - timedelta(days=365)
 _LAST = NOON + timedelta(days=365)
 _ABOUT_ANOTHER_CONTENT = (ErrorCode.ORDER_CONFLICT, ErrorCode.MESSAGE_INVALID, ErrorCode.MESSAGE_WRONG_DEVICE)
 
@@ -51,9 +53,9 @@ class World:
         self.pending: dict[str, Schedule] = {}
         self.begun: dict[str, int] = {}
         self.meter_wh = 0.0
-        self.rows: dict[int, tuple[Kind, bytes]] = {}
+        self.rows: dict[int, tuple[Kind, bytes, Agreement]] = {}
         self.published: list[Frame] = []
-        self.high_water: datetime | None = None
+        self.high_water = 0
         self._random = seeded(7)
         self._build()
 
@@ -147,7 +149,7 @@ class World:
                 self.begun[name] = 1 if event.attempt == 1 else self.begun[name] + 1
                 assert event.attempt == self.begun[name]
             elif isinstance(event, SlotStarted):
-                assert abs(event.slot.rate_w) <= LIMIT_W
+                assert abs(event.setpoint_w or 0) <= LIMIT_W
                 assert self.trusted
 
     # What the checker sees.
@@ -155,29 +157,35 @@ class World:
     def observe(self) -> None:
         """Take down what the outbox holds, and check that it only grows at its end."""
         for row in self.store.outbox(1_000_000):
-            known = self.rows.setdefault(row.number, (row.kind, row.payload))
-            assert known == (row.kind, row.payload)
+            known = self.rows.setdefault(row.number, (row.kind, row.payload, row.agreement))
+            assert known == (row.kind, row.payload, row.agreement)
         water = self.store.high_water()
-        assert self.high_water is None or (water is not None and water >= self.high_water)
+        assert water >= self.high_water
         self.high_water = water
 
     def check(self) -> None:
         """Every invariant that holds at any time."""
         self.observe()
-        messages = [decode(self.rows[number][1], self.rows[number][0]) for number in sorted(self.rows)]
+        messages = self._said()
         self._check_answers([each for each in messages if isinstance(each, Ack)])
         self._check_results([each for each in messages if isinstance(each, ExecutionResult)])
         self._check_decisions()
         self._check_plan([each for each in messages if isinstance(each, Ack)])
-        allowed = {f"devices/{DEVICE}/ack", f"devices/{DEVICE}/execution"}
+        assert all(isinstance(each, Ack | ExecutionResult | ScheduleEvent) for each in messages)
+        allowed = {f"devices/{DEVICE}/{channel}" for channel in ("ack", "execution", "event")}
         assert {frame.topic for frame in self.published} <= allowed
-        assert {frame.payload for frame in self.published} <= {payload for _, payload in self.rows.values()}
+        assert {frame.payload for frame in self.published} <= {payload for _, payload, _ in self.rows.values()}
+
+    def _said(self) -> list[Message]:
+        """Everything that was ever put into the outbox, in order."""
+        rows = (self.rows[number] for number in sorted(self.rows))
+        return [decode(payload, kind, agreement.content_type) for kind, payload, agreement in rows]
 
     def _check_answers(self, answers: list[Ack]) -> None:
         last: dict[str, Ack] = {}
         applied: dict[str, Ack] = {}
         for answer in answers:
-            name, code = answer.schedule_id, code_of_reason(answer.error_reason)
+            name, code = answer.schedule_id, _code(answer)
             assert answer.device_id == DEVICE
             if code in _ABOUT_ANOTHER_CONTENT:
                 continue
@@ -198,26 +206,39 @@ class World:
             last[name] = answer
 
     def _check_results(self, results: list[ExecutionResult]) -> None:
-        starts = [result.interval.start for result in results]
-        assert len(starts) == len(set(starts)), "a slot has two results"
-        reported = {slot.start for slot in self.store.slots(_FIRST, _LAST) if slot.reported}
-        assert reported == set(starts), "a result is in the outbox exactly when its slot is marked"
+        spans: tuple[Span, ...] = ()
+        for result in sorted(results, key=lambda each: each.slot_start):
+            before = sum((span.end - span.start for span in spans), timedelta(0))
+            spans = covered(spans, Span(result.slot_start, result.slot_end))
+            after = sum((span.end - span.start for span in spans), timedelta(0))
+            assert after - before == result.slot_end - result.slot_start, "two results for the same time"
+        assert self.store.reported() == spans, "a result is in the outbox exactly when its time is marked"
 
     def _check_decisions(self) -> None:
-        payloads = {payload for kind, payload in self.rows.values() if kind is Kind.ACK}
-        answered = {decode(payload, Kind.ACK).schedule_id for payload in payloads}  # type: ignore[union-attr]
-        for name in answered:
+        answers = [each for each in self._said() if isinstance(each, Ack)]
+        for name in {each.schedule_id for each in answers}:
             entry = self.store.entry(name)
-            assert entry is None or encode(entry.answer) in payloads, "a stored decision has no answer"
+            assert entry is None or entry.answer in answers, "a stored decision has no answer"
 
     def _check_plan(self, answers: list[Ack]) -> None:
         applied = [self.schedules[each.schedule_id] for each in answers if each.status is AckStatus.APPLIED]
-        applied.sort(key=lambda each: each.generated_at)
-        expected = {interval.start: (each.schedule_id, interval.rate_w) for each in applied for interval in each.intervals}
-        found = {slot.start: (slot.schedule_id, slot.rate_w) for slot in self.store.slots(_FIRST, _LAST)}
-        assert found.keys() == expected.keys()
+        applied.sort(key=lambda each: each.sequence)
+        expected = {
+            each.start + each.resolution * index: (each.schedule_id, rate_w)
+            for each in applied
+            for index, rate_w in enumerate(each.rates_w)
+        }
         ahead = {start: content for start, content in expected.items() if start > self.latest}
-        assert ahead.items() <= found.items(), "the plan is not that of the highest order"
+        assert ahead.items() <= self._planned().items(), "the plan is not that of the highest order"
+
+    def _planned(self) -> dict[datetime, tuple[str, int | None]]:
+        """The plan from now on, from what the store has."""
+        layers = []
+        for entry in self.store.applied():
+            schedule = decode(entry.payload, Kind.SCHEDULE, entry.content_type)
+            assert isinstance(schedule, Schedule)
+            layers.append(Layer(entry, schedule))
+        return {slot.start: (slot.schedule_id, slot.rate_w) for slot in Plan(layers).slots(self.latest, _LAST)}
 
     def finish(self) -> None:
         """The faults stop: everything is settled, executed, reported and sent."""
@@ -240,17 +261,19 @@ class World:
             self.observe()
             assert self.store.outbox_size() < size
         self.check()
-        assert {frame.payload for frame in self.published} == {payload for _, payload in self.rows.values()}
-        planned: list[Any] = self.store.slots(_FIRST, _LAST)
-        assert all(slot.reported for slot in planned)
-        assert self.store.unsettled() == []
+        assert {frame.payload for frame in self.published} == {payload for _, payload, _ in self.rows.values()}
+        assert self.store.running() is None
+        assert self.store.applied() == self.store.unsettled() == []
+
+
+def _code(answer: Ack) -> ErrorCode | None:
+    return None if answer.error is None else answer.error.known_code
 
 
 def _retryable(answer: Ack) -> bool:
-    code = code_of_reason(answer.error_reason)
-    return code is not None and code.retryable
+    return answer.is_retryable
 
 
 def _stale(answer: Ack) -> bool:
     """A stale copy says nothing about the id's own answer: it may be a failure that a retry could have mended."""
-    return code_of_reason(answer.error_reason) is ErrorCode.ORDER_STALE
+    return _code(answer) is ErrorCode.ORDER_STALE

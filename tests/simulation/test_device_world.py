@@ -26,22 +26,22 @@ GENERATED = NOON - timedelta(hours=1)
 SCHEDULES = {
     made.schedule_id: made
     for made in (
-        schedule("plan-a", rates_kw=(1.0, 2.0, 3.0, 4.0), generated_at=GENERATED),
-        schedule("plan-b", start=NOON + SLOT, rates_kw=(10.0, 20.0), generated_at=GENERATED + timedelta(minutes=1)),
-        schedule("plan-c", start=NOON - 2 * SLOT, rates_kw=(-100.0,) * 4, generated_at=GENERATED + timedelta(minutes=2)),
-        schedule("plan-d", start=NOON + 2 * SLOT, rates_kw=(0.0,) * 5, generated_at=GENERATED + timedelta(minutes=3)),
-        schedule("beyond", rates_kw=(1.0, 151.0), generated_at=GENERATED + timedelta(minutes=4)),
+        schedule("plan-a", rates_w=(1_000, 2_000, 3_000, 4_000), generated_at=GENERATED),
+        schedule("plan-b", start=NOON + SLOT, rates_w=(10_000, 20_000), generated_at=GENERATED + timedelta(minutes=1)),
+        schedule("plan-c", start=NOON - 2 * SLOT, rates_w=(-100_000,) * 4, generated_at=GENERATED + timedelta(minutes=2)),
+        schedule("plan-d", start=NOON + 2 * SLOT, rates_w=(0,) * 5, generated_at=GENERATED + timedelta(minutes=3)),
+        schedule("beyond", rates_w=(1_000, 151_000), generated_at=GENERATED + timedelta(minutes=4)),
         schedule("too-far", start=NOON - SLOT + timedelta(days=8, minutes=30), generated_at=GENERATED),
-        schedule("from-the-future", generated_at=NOON - SLOT + timedelta(minutes=6), rates_kw=(7.0, 7.0)),
+        schedule("from-the-future", generated_at=NOON - SLOT + timedelta(minutes=6), rates_w=(7_000, 7_000)),
     )
 }
 FRAMES = [
     *map(frame_of, SCHEDULES.values()),
-    frame_of(schedule("plan-a", rates_kw=(5.0,), generated_at=GENERATED + timedelta(minutes=5))),
-    frame_of(schedule("plan-b", start=NOON + SLOT, rates_kw=(10.0, 20.0), generated_at=GENERATED + timedelta(minutes=9))),
+    frame_of(schedule("plan-a", rates_w=(5_000,), generated_at=GENERATED + timedelta(minutes=5))),
+    frame_of(schedule("plan-b", start=NOON + SLOT, rates_w=(10_000, 20_000), generated_at=GENERATED + timedelta(minutes=9))),
     frame_of(schedule("plan-e", device="another-device")),
     msgspec.structs.replace(frame_of(schedule("plan-f")), topic="devices/another-device/schedule"),
-    msgspec.structs.replace(frame_of(schedule("plan-g")), payload=b'{"schedule_id": "plan-a", "intervals": []}'),
+    msgspec.structs.replace(frame_of(schedule("plan-g")), payload=b'{"schedule_id": "plan-a", "version": 2, "rates_w": []}'),
 ]
 BUSY = Problem(code=ErrorCode.DEVICE_BUSY, message="in use")
 STEEP = Problem(code=ErrorCode.LIMIT_RAMP, message="too steep")
