@@ -570,6 +570,12 @@ UNWRITABLE_2: dict[str, tuple[Any, ErrorCode, str]] = {
     "a version that is not its own": (msgspec.structs.replace(_FAILED, version=1), ErrorCode.VERSION_UNSUPPORTED, "/version"),
     "an id with a slash": (msgspec.structs.replace(_FINE, device_id="a/b"), ErrorCode.MESSAGE_INVALID, "/device_id"),
     "an id that is a number": (msgspec.structs.replace(_FINE, schedule_id=5), ErrorCode.MESSAGE_INVALID, "/schedule_id"),
+    "an id that is bytes": (msgspec.structs.replace(_FINE, device_id=b"abc"), ErrorCode.MESSAGE_INVALID, "/device_id"),
+    "a label whose name is a number": (
+        msgspec.structs.replace(_FINE, metadata={1: "a"}),
+        ErrorCode.MESSAGE_INVALID,
+        "/metadata",
+    ),
     "an id that is None": (builders.event(device_id=None), ErrorCode.MESSAGE_INVALID, "/device_id"),
     "half a surrogate pair": (msgspec.structs.replace(_FINE, traceparent="\ud800"), ErrorCode.MESSAGE_INVALID, "/traceparent"),
     "half a surrogate pair in a label": (

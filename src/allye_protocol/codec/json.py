@@ -12,7 +12,7 @@ A body that is not cleared (unknown members, other offsets, escapes, and everyth
 complete by itself (:mod:`allye_protocol.codec.explain`) and reads with the standard library's parser, where members can be seen
 as they came.
 
-What is written here needs no clearing: it is read back, which checks every field, and looked at once.
+What is written here needs no clearing: it is read back, which checks every field, compared and looked at once.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from allye_protocol.codec.members import has_only_members_json
 from allye_protocol.codec.plain import IS_PLAIN, IS_VALID, is_in_utc
 from allye_protocol.codec.refusal import checked
 from allye_protocol.errors import DecodeError, EncodeError, ErrorCode, Problem
-from allye_protocol.messages import v1, v2
+from allye_protocol.messages import v1
 from allye_protocol.messages.registry import BY_TYPE, KINDS, NEWEST, VERSIONS, Kind, Spec, Written, versions_of
 
 if TYPE_CHECKING:
@@ -72,24 +72,15 @@ class JsonEncoding:
         """Check and write; the proof that a peer will accept the bytes is that this library reads them."""
         try:
             payload = _write(message)
-            if _has_no_lost_number(payload, message) and _IS_WRITTEN[type(message)](payload):
+            if _IS_WRITTEN[type(message)](payload, message):
                 return payload
-        except (*_PARSE_ERRORS, TypeError, AttributeError):
+        except (*_PARSE_ERRORS, TypeError):
             pass
         complete = checked(message)
         try:
             return _write(complete)
         except (*_PARSE_ERRORS, TypeError) as error:
             raise EncodeError(ErrorCode.MESSAGE_INVALID, f"cannot be written as JSON: {error}") from None
-
-
-def _has_no_lost_number(payload: bytes, message: Written) -> bool:
-    """Whether no NaN was written: msgspec writes it as null, which an optional member would take for absence.
-
-    Absent members are not written, so a null that is meant is one of a schedule's setpoints, or a word in a text.
-    """
-    nulls = payload.count(b"null")
-    return not nulls or (type(message) is v2.Schedule and nulls == message.rates_w.count(None))
 
 
 def _clears_v1_schedule(payload: bytes, schedule: v1.Schedule) -> bool:
@@ -144,13 +135,18 @@ def _never(_payload: bytes) -> None:
     return None
 
 
-def _is_written(spec: Spec) -> Callable[[bytes], bool]:
-    """Whether a body that was just written is as it should be; whatever reading it raises says no as well."""
+def _is_written(spec: Spec) -> Callable[[bytes, Written], bool]:
+    """Whether a body that was just written is as it should be; whatever reading it raises says no as well.
+
+    It must be the message that is read back: msgspec writes NaN as null and bytes as a text.
+    """
     read, is_v1_schedule = _READ[spec.struct], spec.struct is v1.Schedule
     is_plain, is_valid = IS_PLAIN[spec.struct], IS_VALID[spec.struct]
 
-    def is_written(payload: bytes) -> bool:
+    def is_written(payload: bytes, message: Written) -> bool:
         same = read(payload)
+        if same != message:
+            return False
         if is_v1_schedule:
             return _clears_v1_schedule(payload, same)
         return is_plain(same) or (is_in_utc(same) and is_valid(same))
