@@ -389,7 +389,6 @@ def test_any_other_first_byte_begins_protobuf() -> None:
 @pytest.fixture
 def _without_protobuf(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(codec.ENCODINGS, PROTOBUF, raising=False)
-    monkeypatch.delitem(codec._READERS, PROTOBUF, raising=False)
     for struct in BY_TYPE:
         monkeypatch.delitem(codec._WRITERS, (struct, PROTOBUF), raising=False)
 

@@ -36,7 +36,7 @@ from allye_protocol.messages.registry import BY_TYPE, KINDS, NEWEST, VERSIONS, K
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["JsonEncoding"]
+__all__ = ["FAST", "JsonEncoding"]
 
 MAX_INTEGER_DIGITS: Final = 400
 """Integers of more digits are not converted: no field takes them, and converting them takes quadratic time."""
@@ -57,11 +57,7 @@ class JsonEncoding:
 
     def decode(self, payload: bytes, kind: Kind) -> Written:
         """Parse and check; see :class:`~allye_protocol.codec.base.Encoding`."""
-        guessed, other = _FAST[kind]
-        # The version that a body seems to have, most likely near its beginning. A wrong guess costs time.
-        if payload.find(_SAYS_NEWEST, 0, _NEAR) < 0:
-            guessed, other = other, guessed
-        message = guessed(payload) or other(payload)
+        message = FAST[kind](payload)
         return _explained_message(payload, kind) if message is None else message
 
     def problems(self, payload: bytes, kind: Kind) -> list[Problem]:
@@ -125,14 +121,18 @@ def _fast(spec: Spec) -> Callable[[bytes], Any]:
     return read_v1_schedule if is_v1_schedule else read_plainly
 
 
-def _by_version(kind: Kind) -> tuple[Callable[[bytes], Any], Callable[[bytes], Any]]:
-    """How bodies of a kind are read in the newest version and in the oldest."""
+def _by_version(kind: Kind) -> Callable[[bytes], Any]:
+    """Reads bodies of one kind by the version that they seem to have, and by the other where that was a wrong guess."""
     roads = [_fast(KINDS[kind, version]) for version in versions_of(kind)]
-    return roads[-1], roads[0] if len(roads) > 1 else _never
+    oldest, newest = roads[0], roads[-1]
 
+    def guessing(payload: bytes) -> Any:
+        # A version is said near the beginning, by most.
+        if payload.find(_SAYS_NEWEST, 0, _NEAR) < 0:
+            return oldest(payload) or newest(payload)
+        return newest(payload) or oldest(payload)
 
-def _never(_payload: bytes) -> None:
-    return None
+    return guessing if len(roads) > 1 else newest
 
 
 def _is_written(spec: Spec) -> Callable[[bytes, Written], bool]:
@@ -157,7 +157,8 @@ def _is_written(spec: Spec) -> Callable[[bytes, Written], bool]:
 _write: Final = msgspec.json.Encoder().encode
 _PARSE_ERRORS: Final = (msgspec.MsgspecError, RecursionError, ValueError, OverflowError)
 _READ: Final[dict[type, Callable[[bytes], Any]]] = {struct: msgspec.json.Decoder(struct).decode for struct in BY_TYPE}
-_FAST: Final = {kind: _by_version(kind) for kind in Kind}
+FAST: Final[dict[str, Callable[[bytes], Any]]] = {kind: _by_version(kind) for kind in Kind}
+"""The fast road of each kind: a message, or ``None`` for a body that is not cleared."""
 _SAYS_NEWEST: Final = f'"version":{NEWEST}'.encode()
 _NEAR: Final = 256
 _IS_WRITTEN: Final = {struct: _is_written(spec) for struct, spec in BY_TYPE.items()}

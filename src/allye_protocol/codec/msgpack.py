@@ -27,7 +27,7 @@ from allye_protocol.messages.registry import KINDS, NEWEST, VERSIONS, Kind, Spec
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["MsgpackEncoding"]
+__all__ = ["FAST", "MsgpackEncoding"]
 
 
 class MsgpackEncoding:
@@ -45,7 +45,7 @@ class MsgpackEncoding:
 
     def decode(self, payload: bytes, kind: Kind) -> Written:
         """Parse and check; see :class:`~allye_protocol.codec.base.Encoding`."""
-        message = _FAST[kind](payload)
+        message = FAST[kind](payload)
         return _explained_message(payload, kind) if message is None else message
 
     def problems(self, payload: bytes, kind: Kind) -> list[Problem]:
@@ -121,7 +121,7 @@ def _never(_payload: bytes) -> None:
     return None
 
 
-_FAST: Final[dict[Kind, Callable[[bytes], Any]]] = {
+FAST: Final[dict[str, Callable[[bytes], Any]]] = {
     **dict.fromkeys(Kind, _never),
     **{
         kind: (_fast_schedule if spec.struct is v2.Schedule else _fast)(spec)
@@ -129,6 +129,7 @@ _FAST: Final[dict[Kind, Callable[[bytes], Any]]] = {
         if version == NEWEST
     },
 }
+"""The fast road of each kind: a message, or ``None`` for a body that is not cleared."""
 
 
 def _explained(payload: bytes, kind: Kind) -> Explained:
