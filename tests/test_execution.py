@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from allye_protocol.codec import encode
 from allye_protocol.errors import ErrorCode
-from allye_protocol.execution import Reading, judge, read_meter, result_of, switched, tolerance_w
+from allye_protocol.execution import Reading, divided, judge, read_meter, result_of, switched, tolerance_w
 from allye_protocol.messages import ExecutionStatus, Outcome
 from tests.builders import DEVICE, NOON, SLOT, TRACEPARENT, slot
 
@@ -85,6 +85,43 @@ def test_a_slot_without_a_setpoint_asks_for_nothing() -> None:
     assert (judged.status, judged.scheduled_w) == (ExecutionStatus.SUCCEED, 0.0)
     moved = judge(readings(slot(rate_w=None), *every_minute(10_000)), RATED_W)
     assert (moved.status, moved.scheduled_w) == (ExecutionStatus.FAIL, 0.0)
+
+
+@given(st.integers(0, 1700), st.integers(1, 1799), st.integers(1, 1799), st.integers(0, 1799), st.integers(-100, 100))
+def test_a_slot_in_two_has_the_energy_and_asks_for_the_energy_of_the_whole(
+    begun_s: int, seen_s: int, at_s: int, switched_s: int, rate_kw: int
+) -> None:
+    """Whatever was read and switched before somebody learned that another slot had begun meanwhile."""
+    seconds = [NOON + timedelta(seconds=each) for each in (begun_s, max(begun_s, seen_s), at_s, switched_s)]
+    first, last, at, since = seconds
+    running = read_meter(slot(rate_w=60_000), first, Reading(500.0, charged_wh=100.0, soc_pct=40.0), HOLD)
+    running = read_meter(running, last, Reading(1700.0, charged_wh=1300.0, soc_pct=50.0), timedelta(hours=1))
+    running = switched(slot(rate_w=rate_kw * 1000), running, since)
+    before, rest = divided(running, at)
+    assert (before.start, before.end, rest.start, rest.end) == (NOON, at, at, END)
+    assert energy_of(before) + energy_of(rest) == pytest.approx(energy_of(running))
+    assert before.covered_s + rest.covered_s == pytest.approx(running.covered_s)
+    hours = [each.length / timedelta(hours=1) for each in (before, rest, running)]
+    asked = [judge(each, RATED_W).scheduled_w * share for each, share in zip((before, rest, running), hours, strict=True)]
+    assert asked[0] + asked[1] == pytest.approx(asked[2], abs=1e-6)
+    assert (before.started_at is None) is (first >= at and last > at)
+    assert (rest.started_at is None) is (last <= at)
+
+
+def test_a_slot_in_two_was_executed_evenly_and_its_charge_is_not_invented() -> None:
+    running = read_meter(slot(rate_w=60_000), NOON, Reading(0.0, charged_wh=0.0, soc_pct=40.0), HOLD)
+    running = read_meter(running, NOON + timedelta(minutes=20), Reading(20_000.0, None, 20_000.0, 50.0), timedelta(hours=1))
+    before, rest = divided(running, NOON + timedelta(minutes=15))
+    assert judge(before, RATED_W).status is ExecutionStatus.SUCCEED
+    told = result_of(before, judge(before, RATED_W), DEVICE, END)
+    assert (told.actual_w, told.scheduled_w, told.energy_charged_wh, told.coverage_pct) == (60_000, 60_000, 15_000.0, 100.0)
+    assert (told.soc_start_pct, told.soc_end_pct) == (40.0, None)
+    assert (rest.soc_start_pct, rest.soc_pct, rest.meter_wh - rest.meter_start_wh) == (None, 50.0, pytest.approx(5_000.0))
+
+
+def energy_of(slot_: PlannedSlot) -> float:
+    """What the counters say was charged, Wh."""
+    return slot_.meter_wh - slot_.meter_start_wh
 
 
 def test_a_slot_that_a_cancel_lies_in_asks_for_the_energy_before_it() -> None:

@@ -25,7 +25,18 @@ if TYPE_CHECKING:
 
     from allye_protocol.store.base import PlannedSlot
 
-__all__ = ["MIN_COVERAGE", "Judgement", "Reading", "judge", "known_pct", "read_meter", "result_of", "switched", "tolerance_w"]
+__all__ = [
+    "MIN_COVERAGE",
+    "Judgement",
+    "Reading",
+    "divided",
+    "judge",
+    "known_pct",
+    "read_meter",
+    "result_of",
+    "switched",
+    "tolerance_w",
+]
 
 MIN_COVERAGE: Final = 0.9
 """Least share of a slot under control for it to count as executed."""
@@ -70,6 +81,47 @@ def switched(slot: PlannedSlot, running: PlannedSlot, now: datetime) -> PlannedS
         soc_max_pct=slot.soc_max_pct,
         ramp_w_per_s=slot.ramp_w_per_s,
         planned_wh=_planned_wh(running, at),
+    )
+
+
+def divided(running: PlannedSlot, at: datetime) -> tuple[PlannedSlot, PlannedSlot]:
+    """A running slot in two, where a newer schedule has a slot that began before anybody knew of it.
+
+    :param running: with its last reading.
+    :param at: an instant after the slot's start.
+    :returns: what was executed before ``at``, and what was executed from then on. No reading was taken at ``at``, so the energy
+        and the time under control between the first reading and the last are divided evenly; the state of charge is not known.
+    """
+    before = msgspec.structs.replace(running, end=at, until=min(running.until, at))
+    if running.started_at is None or running.seen_at is None or running.seen_at <= at:
+        rest = _unread(msgspec.structs.replace(running, start=at))
+    elif running.started_at >= at:
+        before, rest = _unread(before), msgspec.structs.replace(running, start=at)
+    else:
+        share = (at - running.started_at) / (running.seen_at - running.started_at)
+        meter_wh = running.meter_start_wh + share * (running.meter_wh - running.meter_start_wh)
+        charged_wh = None
+        if running.charged_wh is not None and running.charged_start_wh is not None:
+            charged_wh = running.charged_start_wh + share * (running.charged_wh - running.charged_start_wh)
+        covered_s = share * running.covered_s
+        before = msgspec.structs.replace(
+            before, meter_wh=meter_wh, charged_wh=charged_wh, soc_pct=None, seen_at=at, covered_s=covered_s
+        )
+        rest = msgspec.structs.replace(
+            running,
+            start=at,
+            started_at=at,
+            meter_start_wh=meter_wh,
+            charged_start_wh=charged_wh,
+            soc_start_pct=None,
+            covered_s=running.covered_s - covered_s,
+        )
+    if running.since <= at:
+        return before, msgspec.structs.replace(rest, since=at, planned_wh=0.0)
+    planned_wh = running.planned_wh * ((at - running.start) / (running.since - running.start))
+    return (
+        msgspec.structs.replace(before, since=at, planned_wh=planned_wh),
+        msgspec.structs.replace(rest, planned_wh=running.planned_wh - planned_wh),
     )
 
 
@@ -197,6 +249,21 @@ def result_of(slot: PlannedSlot, judgement: Judgement, device_id: DeviceId, now:
         coverage_pct=round(100 * min(judgement.coverage, 1.0), 1),
         error=None if problem is None else ErrorDetail.of(problem),
         traceparent=slot.traceparent,
+    )
+
+
+def _unread(slot: PlannedSlot) -> PlannedSlot:
+    return msgspec.structs.replace(
+        slot,
+        started_at=None,
+        meter_start_wh=0.0,
+        meter_wh=0.0,
+        charged_start_wh=None,
+        charged_wh=None,
+        soc_start_pct=None,
+        soc_pct=None,
+        seen_at=None,
+        covered_s=0.0,
     )
 
 

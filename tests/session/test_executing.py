@@ -409,12 +409,30 @@ def test_a_plan_of_quarters_over_one_of_half_hours_and_back_in_mid_slot(session:
     run(session, now, NOON + timedelta(hours=3))
     assert reported(store) == [
         (0, 15, "plan-a", 10_000),
-        (15, 30, "plan-b", 20_000),
+        (15, 30, "plan-b", round((10_000 * 5 + 20_000 * 10) / 15)),
         (30, 45, "plan-b", 20_000),
         (45, 60, "plan-c", round((20_000 * 5 + 30_000 * 10) / 15)),
         (60, 90, "plan-c", 30_000),
         (90, 120, "plan-c", 30_000),
     ]
+
+
+@pytest.mark.parametrize("resolution_s", [300, 900])
+@pytest.mark.parametrize("minute", [1, 7, 15, 20, 29])
+def test_a_finer_plan_in_mid_slot_costs_no_result_of_a_battery_that_does_as_it_is_told(
+    session: DeviceSession, store: DeviceStore, minute: int, resolution_s: int
+) -> None:
+    apply(session, schedule("plan-a", rates_w=(60_000,) * 2, sequence=1))
+    session.tick(NOON, Reading(0.0))
+    now = run(session, NOON, NOON + timedelta(minutes=minute), 60_000)
+    finer = schedule("plan-b", rates_w=(60_000,) * (3600 // resolution_s), resolution_s=resolution_s, sequence=2)
+    apply(session, finer, now=now)
+    session.tick(now, Reading(1000.0 * minute))
+    run(session, now, NOON + timedelta(hours=1), 60_000)
+    told = results_in(store)
+    assert {(each.status, each.actual_w, each.scheduled_w) for each in told} == {(ExecutionStatus.SUCCEED, 60_000, 60_000)}
+    assert [each.slot_end for each in told[:-1]] == [each.slot_start for each in told[1:]]
+    assert (told[0].slot_start, told[-1].slot_end) == (NOON, NOON + timedelta(hours=1))
 
 
 def test_of_a_slot_whose_beginning_was_reported_the_rest_is_executed_and_judged_by_itself(

@@ -17,7 +17,7 @@ import msgspec
 
 from allye_protocol.errors import ErrorClass, ErrorCode, Problem
 from allye_protocol.events import DefaultControl, DeviceEvent, EventReported, SlotEnded, SlotStarted
-from allye_protocol.execution import Reading, judge, read_meter, result_of, switched
+from allye_protocol.execution import Reading, divided, judge, read_meter, result_of, switched
 from allye_protocol.messages import ErrorDetail, EventType, ScheduleEvent
 from allye_protocol.plan import Plan, covered, free
 from allye_protocol.store.base import PlannedSlot, Span
@@ -151,7 +151,7 @@ class Executing:
         return events + self._turn_to(None, now)
 
     def _last_reading(self, slot: PlannedSlot, now: datetime, reading: Reading | None) -> PlannedSlot:
-        if slot.started_at is None or reading is None or now - slot.end > MAX_READING_DELAY:
+        if slot.started_at is None or slot.seen_at == slot.end or reading is None or now - slot.end > MAX_READING_DELAY:
             return slot
         return read_meter(slot, now, reading, self._hold)
 
@@ -271,8 +271,11 @@ def _position(plan: Plan, running: PlannedSlot | None, reported: tuple[Span, ...
         )
     if planned.start <= running.start:
         return _Position(switched(planned, running, now))
-    ended = msgspec.structs.replace(running, end=planned.start, until=min(running.until, planned.start))
-    return _Position(_begin(plan, covered(reported, Span(ended.start, ended.end)), now), ended)
+    ended, rest = divided(running, planned.start)
+    begun = _begin(plan, covered(reported, Span(ended.start, ended.end)), now)
+    if begun is not None and begun.start == rest.start and rest.started_at is not None:
+        begun = switched(begun, rest, now)
+    return _Position(begun, ended)
 
 
 def _as_planned(plan: Plan, running: PlannedSlot) -> PlannedSlot:
