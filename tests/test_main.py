@@ -166,6 +166,22 @@ class TestEdges:
         os.close(writer)
         assert (process.returncode, process.stderr) == (Exit.BROKEN_PIPE, b"")
 
+    @pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+    @pytest.mark.parametrize(
+        ("closed", "status", "said"),
+        [
+            ("<&-", Exit.USAGE, b"cannot read -: the standard input is closed"),
+            (">&-", Exit.INVALID, b""),
+            ("2>&-", Exit.INVALID, b""),
+        ],
+    )
+    def test_a_stream_that_is_closed_is_no_traceback(self, closed: str, status: Exit, said: bytes) -> None:
+        command = f"{shlex.quote(sys.executable)} -m allye_protocol validate --kind ack - {closed}"
+        found = subprocess.run(["/bin/sh", "-c", command], input=b"{}", capture_output=True, check=False, timeout=DEADLINE_S)
+        assert found.returncode == status
+        assert said in found.stderr
+        assert b"Traceback" not in found.stderr
+
     def test_an_interrupt_ends_it_quietly(self, tmp_path: Path) -> None:
         command = [sys.executable, "-m", "allye_protocol", "validate", "--kind", "ack", str(tmp_path / "missing"), "-"]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

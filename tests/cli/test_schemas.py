@@ -192,4 +192,6 @@ class TestDiff:
             (tmp_path / "bad.json", tmp_path / "bad.json"),
         ):
             assert main(["schema", "diff", *map(str, pair)]) == Exit.USAGE
-        assert capsys.readouterr().out == ""
+        shown = capsys.readouterr()
+        assert shown.out == ""
+        assert f"cannot compare {tmp_path / 'missing'}: it is not there" in shown.err

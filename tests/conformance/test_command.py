@@ -79,7 +79,6 @@ def test_a_failure_ends_with_1_and_is_explained(tmp_path: Path, capsys: Any) -> 
         (["--command", ""], "the command is empty"),
         (["--command", "'"], "No closing quotation"),
         (["--command", shlex.join([sys.executable, "-c", "print(1)"])], "not an answer"),
-        (["--command", SERVE, "--timeout-s", "0"], "more than 0 s"),
         (["--only", "nothing-*"], "no vector matches nothing-*"),
         (["--vectors", "/nowhere"], "no vectors in /nowhere"),
     ],
@@ -87,6 +86,14 @@ def test_a_failure_ends_with_1_and_is_explained(tmp_path: Path, capsys: Any) -> 
 def test_what_cannot_be_run_ends_with_2(arguments: list[str], said: str, capsys: Any) -> None:
     assert main(["vectors", "run", *arguments]) == Exit.USAGE
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "1e300", "soon"])
+def test_a_timeout_is_a_time_that_ends(seconds: str, capsys: Any) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["vectors", "run", f"--timeout-s={seconds}"])
+    assert caught.value.code == Exit.USAGE
+    assert f"more than 0 s and at most 3600 s, not '{seconds}'" in capsys.readouterr().err
 
 
 def served(questions: bytes) -> subprocess.CompletedProcess[bytes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from allye_protocol.conformance.library import Library
-from allye_protocol.conformance.report import Claims, FaultError, run
+from allye_protocol.conformance.report import NOT_ASKED, Claims, FaultError, run
 from allye_protocol.conformance.vectors import Section, Vector, load_sections
 
 
@@ -90,6 +90,12 @@ def test_a_long_list_of_failures_is_cut_for_people() -> None:
     report = run([section(*(question(str(index)) for index in range(203)))], Answering({"ok": {}}))
     assert len(report.failures) == 203
     assert list(report.lines())[-1] == "and 3 more; --json lists all"
+
+
+def test_what_a_program_that_was_given_up_is_not_asked_is_one_line() -> None:
+    report = run([section(*(question(str(index)) for index in range(203)))], Answering({"fault": f"{NOT_ASKED}: it is broken"}))
+    assert (report.total.failed, len(report.failures)) == (203, 203)
+    assert list(report.lines())[-2:] == ["", "FAILED 203 more, not asked: it is broken"]
 
 
 def test_an_implementation_that_takes_everything_fails_every_bad_vector() -> None:

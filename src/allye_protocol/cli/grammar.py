@@ -40,7 +40,14 @@ class Commands:
         self._choices: Final = parser.add_subparsers(metavar="COMMAND", required=True, title="commands", parser_class=Parser)
 
     def add(
-        self, name: str, run: Callable[[argparse.Namespace], Exit], summary: str, more: str, examples: Sequence[str]
+        self,
+        name: str,
+        run: Callable[[argparse.Namespace], Exit],
+        summary: str,
+        more: str,
+        examples: Sequence[str],
+        *,
+        has_json: bool = True,
     ) -> argparse.ArgumentParser:
         """Add a command.
 
@@ -48,10 +55,12 @@ class Commands:
         :param run: what it does.
         :param summary: one line on it, beginning in lower case.
         :param more: what else its help says.
-        :param examples: command lines, without the program's name where they begin with it.
+        :param examples: command lines; the program's name is put before one that has it nowhere.
+        :param has_json: whether there is an answer that ``--json`` could give to programs.
         """
         made = self._made(name, summary, more, examples)
-        made.add_argument("--json", action="store_true", help="print one JSON document for programs")
+        if has_json:
+            made.add_argument("--json", action="store_true", help="print one JSON document for programs")
         made.set_defaults(run=run)
         return made
 

@@ -63,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     :returns: the exit status, see :class:`~allye_protocol.cli.streams.Exit`.
     :raises SystemExit: for ``--help``, ``--version`` and arguments amiss, as ``argparse`` does.
     """
+    _give_closed_outputs_a_place()
     args = parser().parse_args(argv)
     run: Callable[[Any], Exit] = args.run
     try:
@@ -77,6 +78,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     return status
+
+
+def _give_closed_outputs_a_place() -> None:
+    """Whoever closes an output wants the exit status alone, and still gets it."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: PTH123, SIM115 - it stays open to the end
 
 
 def _output_lost(error: OSError) -> Exit:

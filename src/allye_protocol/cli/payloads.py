@@ -83,12 +83,16 @@ def add_kind(parser: argparse.ArgumentParser, content_type: str) -> None:
 
     :param content_type: how the option for its encoding is called.
     """
-    parser.add_argument("--kind", required=True, choices=[kind.value for kind in Kind], help="what the payload should be")
+    kinds = [kind.value for kind in Kind]
+    parser.add_argument(
+        "--kind", required=True, metavar="KIND", choices=kinds, help=f"what the payload should be: {', '.join(kinds)}"
+    )
     parser.add_argument(
         content_type,
         dest="read_as",
+        metavar="TYPE",
         choices=list(ENCODINGS),
-        help="encoding of the payload (default: its first byte says)",
+        help=f"encoding of the payload: {', '.join(ENCODINGS)} (default: its first byte says)",
     )
 
 

@@ -120,6 +120,9 @@ def _export(args: argparse.Namespace) -> Exit:
 
 
 def _diff(args: argparse.Namespace) -> Exit:
+    for place in (args.old, args.new):
+        if not place.exists():
+            raise UsageError(f"cannot compare {place}: it is not there")
     if args.old.is_dir() is not args.new.is_dir():
         raise UsageError("OLD and NEW are two folders, or two files")
     try:

@@ -6,7 +6,7 @@ import json
 import sys
 from enum import IntEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
@@ -15,7 +15,18 @@ from allye_protocol.codec import MAX_PAYLOAD_BYTES
 if TYPE_CHECKING:
     from allye_protocol.errors import Problem
 
-__all__ = ["Exit", "UsageError", "complain", "fault", "printable", "problem_line", "put", "put_json", "read"]
+__all__ = [
+    "Exit",
+    "UsageError",
+    "complain",
+    "fault",
+    "printable",
+    "problem_line",
+    "put",
+    "put_json",
+    "read",
+    "standard_input",
+]
 
 STDIN = "-"
 
@@ -46,11 +57,21 @@ def read(name: str) -> bytes:
     """
     try:
         if name == STDIN:
-            return sys.stdin.buffer.read(MAX_PAYLOAD_BYTES + 1)
+            return standard_input().read(MAX_PAYLOAD_BYTES + 1)
         with Path(name).open("rb") as file:
             return file.read(MAX_PAYLOAD_BYTES + 1)
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot read {name}: {fault(error)}") from error
+
+
+def standard_input() -> BinaryIO:
+    """The standard input.
+
+    :raises UsageError: when the process was begun without one.
+    """
+    if sys.stdin is None:
+        raise UsageError("cannot read -: the standard input is closed")
+    return sys.stdin.buffer
 
 
 def fault(error: OSError | ValueError) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import math
 import shlex
 import sys
 from fnmatch import fnmatchcase
@@ -11,19 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from allye_protocol.cli.streams import Exit, UsageError, put, put_json
+from allye_protocol.cli.streams import Exit, UsageError, put, put_json, standard_input
 from allye_protocol.conformance import Library, Program, load_sections, run
 from allye_protocol.conformance.report import FaultError
 
 if TYPE_CHECKING:
-    import argparse
-
     from allye_protocol.cli.grammar import Commands
     from allye_protocol.conformance import Report, Section
 
 __all__ = ["add"]
 
 _SHOWN_BYTES = 80
+_LONGEST_S = 3600
 
 
 def add(commands: Commands) -> None:
@@ -55,15 +56,28 @@ def add(commands: Commands) -> None:
         help="only vectors whose section/name, or section, matches; may be repeated",
     )
     running.add_argument("--list", action="store_true", help="list the vectors, ask nothing")
-    running.add_argument("--timeout-s", type=float, default=10.0, help="longest wait for one answer (default: %(default)g)")
+    running.add_argument(
+        "--timeout-s", metavar="S", type=_timeout_s, default=10.0, help="longest wait for one answer, s (default: %(default)g)"
+    )
     running.add_argument("--vectors", metavar="DIR", type=Path, help="other data files than those of this library")
     vectors.add(
         "serve",
         _serve,
         "answer the line protocol by this library",
         "For trying the line protocol by hand, and for comparing another implementation's answers with this one's.",
-        ["vectors serve", "vectors run --command 'allye-protocol vectors serve'"],
+        ["vectors serve", "allye-protocol vectors run --command 'allye-protocol vectors serve'"],
+        has_json=False,
     )
+
+
+def _timeout_s(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds <= _LONGEST_S:  # so is NaN refused
+        raise argparse.ArgumentTypeError(f"the timeout is more than 0 s and at most {_LONGEST_S} s, not {text!r}")
+    return seconds
 
 
 def _run(args: argparse.Namespace) -> Exit:
@@ -120,8 +134,6 @@ def _report(sections: list[Section], args: argparse.Namespace) -> Report:
         command = shlex.split(args.command)
         if not command:
             raise UsageError("the command is empty")
-        if args.timeout_s <= 0:
-            raise UsageError("the timeout is more than 0 s")
         with Program(command, timeout_s=args.timeout_s) as program:
             return run(sections, program)
     except (FaultError, ValueError) as error:
@@ -130,7 +142,7 @@ def _report(sections: list[Section], args: argparse.Namespace) -> Report:
 
 def _serve(_args: argparse.Namespace) -> Exit:
     library = Library()
-    for line in sys.stdin.buffer:
+    for line in standard_input():
         try:
             asked: dict[str, Any] = json.loads(line)
             number, op = asked.pop("id"), asked.pop("op")

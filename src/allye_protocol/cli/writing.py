@@ -32,7 +32,7 @@ def add(commands: Commands) -> None:
         _encode,
         "write the canonical payload of a message",
         "Whatever the protocol accepts will do as input: of JSON any white space, any order, other offsets than Z, unknown "
-        "members, nulls. The payload goes to the standard output as it belongs on the wire, without a newline behind it.",
+        "members, nulls. The payload goes to a file or a pipe as it belongs on the wire, without a newline behind it.",
         [
             "encode --kind schedule plan.json > payload",
             "encode --kind schedule - < plan.json | mosquitto_pub ... -s",
@@ -62,7 +62,11 @@ def add(commands: Commands) -> None:
 def _add_output(parser: argparse.ArgumentParser) -> None:
     add_kind(parser, "--input-type")
     parser.add_argument(
-        "--content-type", choices=list(ENCODINGS), default=DEFAULT_CONTENT_TYPE, help="encoding to write (default: %(default)s)"
+        "--content-type",
+        metavar="TYPE",
+        choices=list(ENCODINGS),
+        default=DEFAULT_CONTENT_TYPE,
+        help="encoding to write, of the same ones (default: %(default)s)",
     )
     parser.add_argument("--output", metavar="FILE", type=Path, help="write the payload to a file")
     parser.add_argument("file", metavar="FILE", help="a message; - for the standard input")
@@ -149,5 +153,6 @@ def _put_payload(payload: bytes, content_type: str) -> None:
         text = payload.decode("utf-8")
         if printable(text) != text:
             raise UsageError("the payload holds characters that a terminal could act on: send it to a file or a pipe")
+        payload += b"\n"  # or the shell's prompt would stand behind it
     sys.stdout.buffer.write(payload)
     sys.stdout.buffer.flush()

@@ -19,7 +19,7 @@ from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 import msgspec
 
-from allye_protocol.conformance.report import Claims, FaultError
+from allye_protocol.conformance.report import NOT_ASKED, Claims, FaultError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -73,7 +73,7 @@ class Program:
         :raises FaultError: no answer came; the program has been ended.
         """
         if self._faults >= MAX_FAULTS:
-            raise FaultError(f"not asked: the program had failed {MAX_FAULTS} times in a row")
+            raise FaultError(f"{NOT_ASKED}: the program had failed {MAX_FAULTS} times in a row")
         self._asked += 1
         try:
             process = self._process or self._start()

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
 
     from allye_protocol.conformance.vectors import Section, Vector
 
-__all__ = ["Claims", "Failure", "FaultError", "Implementation", "Report", "Tally", "run"]
+__all__ = ["NOT_ASKED", "Claims", "Failure", "FaultError", "Implementation", "Report", "Tally", "run"]
 
 _SHOWN_CHARS = 300
 _LISTED = 200
+NOT_ASKED = "not asked"
+"""How the fault of an implementation begins that has been given up: such failures are counted for people, not listed."""
 
 
 class FaultError(Exception):
@@ -121,14 +123,19 @@ class Report(msgspec.Struct, kw_only=True):
         yield f"{'section':<22}{'passed':>8}{'failed':>8}{'not claimed':>13}"
         for tally in [*self.tallies, self.total]:
             yield f"{tally.section:<22}{tally.passed:>8}{tally.failed:>8}{tally.not_claimed:>13}"
-        for failure in self.failures[:_LISTED]:
+        unasked = [failure for failure in self.failures if failure.got.startswith(NOT_ASKED)]
+        asked = [failure for failure in self.failures if not failure.got.startswith(NOT_ASKED)]
+        for failure in asked[:_LISTED]:
             yield ""
             yield f"FAILED {failure.section}/{failure.name}"
             yield f"  why       {failure.why}"
             yield f"  expected  {_shown(failure.expected)}"
             yield f"  got       {failure.got}"
-        if len(self.failures) > _LISTED:
-            yield f"and {len(self.failures) - _LISTED} more; --json lists all"
+        if len(asked) > _LISTED:
+            yield f"and {len(asked) - _LISTED} more; --json lists all"
+        if unasked:
+            yield ""
+            yield f"FAILED {len(unasked)} more, {unasked[0].got}"
 
 
 def run(sections: Iterable[Section], implementation: Implementation) -> Report:
