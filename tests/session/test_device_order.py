@@ -99,7 +99,7 @@ class Model:
     def __init__(self) -> None:
         self.ids: dict[str, Known] = {}
         self.water = 0
-        self.cancels: set[int] = set()
+        self.cancels: dict[int, str | None] = {}
 
     def admits(self, made: Schedule, now: datetime, trusted: bool) -> str:
         """What has to become of an arriving schedule."""
@@ -126,12 +126,12 @@ class Model:
 
     def cancel(self, taken: Cancel, now: datetime, trusted: bool) -> str:
         """What has to become of an arriving cancel."""
-        if taken.sequence in self.cancels:
+        if taken.sequence in self.cancels and self.cancels[taken.sequence] == taken.schedule_id:
             return "repeated"
         if taken.sequence <= self.water or not trusted:
             return "refused"
         self.water = taken.sequence
-        self.cancels.add(taken.sequence)
+        self.cancels[taken.sequence] = taken.schedule_id
         at = now if taken.effective_from is None else max(now, taken.effective_from)
         for name, known in self.ids.items():
             made = known.schedule
@@ -346,7 +346,7 @@ class Devices(RuleBasedStateMachine):
                 answers.setdefault(message.schedule_id, []).append(message)
             elif isinstance(message, ScheduleEvent) and message.event is EventType.CANCELLED and message.error is None:
                 cancelled.add(message.sequence)
-        assert cancelled == self.model.cancels
+        assert cancelled == set(self.model.cancels)
         for name, known in self.model.ids.items():
             entry = self.store.entry(name)
             assert entry is not None
