@@ -80,8 +80,8 @@ class ScheduleCancelled(msgspec.Struct, frozen=True, kw_only=True):
 class ScheduleRefused(msgspec.Struct, frozen=True, kw_only=True):
     """A message from the cloud was refused, and answered so.
 
-    :param reference: the schedule's id, or the payload's SHA-256 where no id could be read; of a cancel without a schedule, its
-        sequence.
+    :param reference: the schedule's id, or the payload's SHA-256 where no id could be read or a cancel was refused unread; of a
+        cancel without a schedule, its sequence.
     """
 
     reference: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -92,6 +93,24 @@ def test_a_restart_does_not_change_how_the_cloud_is_spoken_to(store: DeviceStore
     again.applied("plan-a", NOW)
     assert again.agreement == agreement
     assert [spoken(frame) for frame in frames(again)] == [agreement] * 2
+
+
+@pytest.mark.parametrize("agreement", [each for each in SPOKEN if each.version == 2])
+def test_a_device_that_went_back_to_version_1_speaks_it_until_the_cloud_knows(store: DeviceStore, agreement: Agreement) -> None:
+    speak(session_over(store), agreement, "plan-a", 1)
+    again = session_over(store, config_of(versions=(1,)))
+    again.applied("plan-a", NOW)
+    assert again.agreement == V1
+    assert [spoken(frame) for frame in frames(again)] == [V1] * 2
+
+
+def test_an_encoding_that_is_not_installed_any_more_is_not_spoken(store: DeviceStore) -> None:
+    store.put_agreement(Agreement(version=2, content_type="application/cbor"))
+    session = session_over(store)
+    assert session.agreement == V1
+    apply(session, schedule())
+    assert session.status(NOW) is not None
+    assert [spoken(frame).version for frame in frames(session)] == [2, 2]
 
 
 def test_a_cancel_says_how_the_cloud_speaks_as_a_schedule_does(store: DeviceStore) -> None:
@@ -273,6 +292,19 @@ def test_a_status_is_written_as_the_cloud_reads_it_and_in_json_for_one_of_versio
     assert frame.content_type == agreement.content_type
     found: Any = decode(frame.payload, Kind.DEVICE_STATUS, frame.content_type)
     assert (found.version, found.online) == (2, True)
+
+
+@pytest.mark.parametrize("payload", [b"{", b'{"schedule_id":"plan-a","version":2}', b'{"schedule_id":"plan-a","version":9}'])
+def test_a_cancel_that_cannot_be_read_or_stored_is_not_answered_as_the_schedule_that_it_names(
+    store: DeviceStore, payload: bytes
+) -> None:
+    session = session_over(store)
+    apply(session, schedule())
+    frame = Frame(topic=f"devices/{DEVICE}/cancel", payload=payload)
+    session.receive(frame, NOW)
+    failed = session.store_failure(frame, StoreError(ErrorCode.STORE_FULL, "no room"), NOW)
+    answers: list[Any] = [sent(store)[-1], decode(failed.payload, Kind.ACK, failed.content_type)]
+    assert [each.schedule_id for each in answers] == [sha256(payload).hexdigest()] * 2
 
 
 @pytest.mark.parametrize("readable", [True, False], ids=["the store can be read", "the store cannot be read"])

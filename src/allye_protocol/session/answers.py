@@ -6,16 +6,19 @@
 3. What waited in the outbox while the cloud changed is written anew. What the cloud's version has no message for is not said.
 4. An answer to what cannot be read has no id to be repeated under. It is given at most so often, and gives way first when the
    outbox is full; the head of the message stays in the ring of refused messages in any case.
+5. A cancel that is refused unread is named by the SHA-256 of its bytes. Under the id of the schedule that it names, the answer
+   would say that the schedule has failed.
 """
 
 from __future__ import annotations
 
 from contextlib import suppress
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from allye_protocol import topics
-from allye_protocol.codec import DEFAULT_CONTENT_TYPE
+from allye_protocol.codec import DEFAULT_CONTENT_TYPE, content_types_of
 from allye_protocol.codec.peek import Names, peek
 from allye_protocol.convert import decode, encode
 from allye_protocol.errors import DecodeError, EncodeError, ErrorCode, StoreError
@@ -64,8 +67,13 @@ class Answers:
     def agreement(self) -> Agreement:
         """How the cloud is spoken to."""
         if self._agreement is None:
-            self._agreement = self._store.agreement() or self._first
+            kept = self._store.agreement()
+            self._agreement = kept if kept is not None and self._is_spoken(kept) else self._first
         return self._agreement
+
+    def _is_spoken(self, agreement: Agreement) -> bool:
+        """Whether it is still spoken here: firmware goes back to an older version, and an extra is not installed again."""
+        return agreement.version in self._versions and agreement.content_type in content_types_of(agreement.version)
 
     def hear(self, agreement: Agreement) -> None:
         """The cloud has spoken so: it is spoken to likewise from now on."""
@@ -91,7 +99,7 @@ class Answers:
 
         :returns: what the answer names, and the trace it belongs to.
         """
-        names = peek(frame.payload)
+        names = self._names_in(frame)
         trace = TraceContext.from_frame(frame, self._random_bytes, names.trace_id)
         begins = is_over(self._unread_since, UNREAD_INTERVAL, now)
         with self._store.transaction():
@@ -105,7 +113,7 @@ class Answers:
 
     def store_failure(self, frame: Frame, problem: Problem, now: datetime) -> Frame:
         """The answer to a message that could not be stored: a frame, as there is no outbox to put it into."""
-        names = peek(frame.payload)
+        names = self._names_in(frame)
         trace = TraceContext.from_frame(frame, self._random_bytes, names.trace_id)
         failure = self._failure(names, problem, now, trace)
         agreement = self._first
@@ -147,6 +155,12 @@ class Answers:
             content_type=content_type,
             user_properties=trace.user_properties() if trace is not None else (),
         )
+
+    def _names_in(self, frame: Frame) -> Names:
+        names = peek(frame.payload)
+        if frame.topic != self._topics[Kind.CANCEL]:
+            return names
+        return names._replace(reference=sha256(frame.payload).hexdigest())
 
     def _keep(self, frame: Frame, problem: Problem, now: datetime) -> None:
         head, size = frame.payload[:HEAD_BYTES], len(frame.payload)
