@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 from itertools import permutations, product
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,18 @@ from allye_protocol.events import (
     SlotEnded,
 )
 from allye_protocol.frame import Frame
-from allye_protocol.messages import Ack, AckStatus, BatteryState, Clock, EventType, Kind, Schedule, ScheduleEvent, sequence_at
+from allye_protocol.messages import (
+    Ack,
+    AckStatus,
+    BatteryState,
+    Cancel,
+    Clock,
+    EventType,
+    Kind,
+    Schedule,
+    ScheduleEvent,
+    sequence_at,
+)
 from allye_protocol.session import DeviceSession, Reading
 from allye_protocol.store import MemoryStore, Rank
 from allye_protocol.store.sqlite import SqliteStore
@@ -773,6 +785,11 @@ def test_version_1_is_taken_and_answered_in_version_1(session: DeviceSession, st
     assert msgspec.json.decode(frame.payload)["interval"] == {"start": "2026-03-01T12:00:00Z", "end": "2026-03-01T12:30:00Z"}
 
 
+def reference_of(arriving: Any) -> str:
+    """What an answer to an unread message names: of a cancel the bytes, as the schedule that it names is not what failed."""
+    return sha256(frame_of(arriving).payload).hexdigest() if isinstance(arriving, Cancel) else str(arriving.schedule_id)
+
+
 @pytest.mark.parametrize(
     ("versions", "arriving", "supported"),
     [
@@ -789,12 +806,13 @@ def test_a_version_that_the_device_does_not_speak_is_refused_with_those_that_it_
     (refused,) = receive(session, arriving)
     assert isinstance(refused, ScheduleRefused)
     assert refused.problem.code is ErrorCode.VERSION_UNSUPPORTED
-    assert refused.reference == "plan-a"
+    assert refused.reference == reference_of(arriving)
     ((_, frame),) = session.frames_to_send(NOW)
     answer = decode(frame.payload, Kind.ACK, frame.content_type)
     assert isinstance(answer, Ack)
     assert answer.error is not None
-    assert (answer.schedule_id, answer.status, answer.error.code) == ("plan-a", AckStatus.FAILED, ErrorCode.VERSION_UNSUPPORTED)
+    assert (answer.schedule_id, answer.status) == (refused.reference, AckStatus.FAILED)
+    assert answer.error.code == ErrorCode.VERSION_UNSUPPORTED
     assert answer.supported_versions == (supported if versions == (2,) else ())
     assert store.entry("plan-a") is None
     assert len(store.rejected()) == 1
@@ -852,7 +870,7 @@ def test_a_message_whose_signature_does_not_hold_is_refused_with_an_alert(store:
     assert isinstance(refused, ScheduleRefused)
     assert alert.problem == refused.problem == WRONG
     (answer,) = sent(store)
-    assert (answer.schedule_id, answer.error.code) == ("plan-a", ErrorCode.MESSAGE_BAD_SIGNATURE)
+    assert (answer.schedule_id, answer.error.code) == (reference_of(arriving), ErrorCode.MESSAGE_BAD_SIGNATURE)
     assert (store.high_water(), store.entry("plan-a"), store.agreement()) == (0, None, None)
     assert len(store.rejected()) == 1
 
@@ -901,6 +919,16 @@ def test_a_status_without_a_running_slot_or_a_trusted_clock_says_so(session: Dev
         None,
         None,
     )
+
+
+@pytest.mark.parametrize(
+    ("power_w", "offset_ms"), [(2**31, -1.77e12), (-(2**31), float("inf")), (10_000_001, float("nan")), (-10_000_001, 1.1e12)]
+)
+def test_figures_that_make_no_sense_stop_no_status(session: DeviceSession, power_w: int, offset_ms: float) -> None:
+    frame = session.status(NOW, power_w=power_w, clock_offset_ms=offset_ms)
+    assert frame is not None
+    found: Any = decode(frame.payload, Kind.DEVICE_STATUS, frame.content_type)
+    assert (found.power_w, found.clock) == (None, Clock(synced=True))
 
 
 @pytest.mark.parametrize(("read", "told"), [(100.2, 100.0), (-0.1, 0.0), (float("nan"), None)])

@@ -33,6 +33,7 @@ from allye_protocol.execution import Reading, known_pct
 from allye_protocol.idempotency import MAX_ATTEMPTS, Arrival, Ledger
 from allye_protocol.messages import BatteryState, Cancel, Clock, DeviceStatus, Hello, Schedule
 from allye_protocol.messages.registry import NEWEST
+from allye_protocol.messages.v2.fields import MAX_OFFSET_MS, MAX_WATTS
 from allye_protocol.session.answers import Answers, is_over
 from allye_protocol.session.executing import Executing
 from allye_protocol.session.reception import Heard, Reception
@@ -161,6 +162,8 @@ class DeviceSession:
 
         With ``online=False`` it is the last will that the broker is given.
 
+        A figure that makes no sense is left out: it stops no status.
+
         :param power_w: power at the AC terminals, W, positive charges; ``soc_pct``: state of charge, %, as it is read.
         :param state: the battery's state.
         :param clock_offset_ms: how far the clock is ahead of its reference, ms, where that is known.
@@ -171,16 +174,17 @@ class DeviceSession:
         if NEWEST not in self._config.hello.versions:
             return None
         running = self._executing.running_schedule() if online else None
+        offset_ms = clock_offset_ms if clock_offset_ms is not None and abs(clock_offset_ms) <= MAX_OFFSET_MS else None
         message = DeviceStatus(
             device_id=self._device_id,
             version=2,
             online=online,
             timestamp=now,
-            power_w=power_w,
+            power_w=power_w if power_w is not None and abs(power_w) <= MAX_WATTS else None,
             soc_pct=known_pct(soc_pct),
             state=state,
             schedule_id=running,  # type: ignore[arg-type]
-            clock=Clock(synced=self._clock_trusted, offset_ms=clock_offset_ms),
+            clock=Clock(synced=self._clock_trusted, offset_ms=offset_ms),
         )
         return self._answers.frame(message)
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CLOCK_GRID",
+    "MAX_OFFSET_MS",
     "MAX_SEQUENCE",
     "MAX_WATTS",
     "VERSION",
@@ -46,6 +47,7 @@ __all__ = [
 
 VERSION: Final = 2
 MAX_WATTS: Final = 10_000_000
+MAX_OFFSET_MS: Final = 1e12
 MAX_SLOT: Final = timedelta(hours=1)
 CLOCK_GRID: Final = timedelta(minutes=5)
 """Every slot of every resolution begins and ends on this grid of UTC, a slot that a newer plan cut short as well."""
@@ -211,8 +213,8 @@ class Clock(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=T
         Annotated[
             float,
             Meta(
-                ge=-1e12,
-                le=1e12,
+                ge=-MAX_OFFSET_MS,
+                le=MAX_OFFSET_MS,
                 description="How far the device's clock is ahead of its reference, ms, where it knows.",
                 examples=[-12.5],
             ),
