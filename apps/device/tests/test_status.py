@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import timedelta
 
 import msgspec
 import pytest
 
-from allye_device.config import StoreConfig
+from allye_device.config import ProtocolConfig, StoreConfig
 from allye_device.status import Status, as_text, status_of
 from allye_protocol.errors import ErrorCode, StoreError
 from allye_protocol.messages.v2 import sequence_at
+from allye_protocol.negotiation import Agreement
 from allye_protocol.store.sqlite import SqliteStore
 
 
@@ -45,7 +47,7 @@ def test_its_text_is_a_table_without_control_characters(played, noon):
     text = as_text(status_of(played.config, noon + timedelta(minutes=40)))
     assert "2026-03-01 12:00       50000             reported plan-a\n" in text
     assert "2026-03-01 12:30      -20000     -20000  running  plan-a\n" in text
-    assert "the cloud speaks: version 2 in application/json" in text
+    assert "the cloud is answered in: version 2 in application/json" in text
     assert all(char.isprintable() or char == "\n" for char in text)
 
 
@@ -88,3 +90,16 @@ def test_a_device_without_a_plan_says_so(make_config, noon, tmp_path):
     path = tmp_path / "device.db"
     SqliteStore(path).close()
     assert "no plan: 0 W" in as_text(status_of(make_config(store=StoreConfig(path=str(path))), noon))
+
+
+@pytest.mark.parametrize(("versions", "answered"), [((1, 2), 1), ((1,), 1), ((2,), 2)])
+def test_a_cloud_that_was_not_heard_yet_is_answered_in_the_lowest_version(make_config, noon, tmp_path, versions, answered):
+    """So is one that keeps to it: what was agreed from the start is not stored."""
+    path = tmp_path / "device.db"
+    SqliteStore(path).close()
+    config = make_config(store=StoreConfig(path=str(path)), protocol=ProtocolConfig(versions=versions))
+    assert status_of(config, noon).spoken == f"version {answered} in application/json"
+    with closing(SqliteStore(path)) as store:
+        store.put_agreement(Agreement(version=3 - answered, content_type="application/json"))
+    spoken = 3 - answered if len(versions) > 1 else answered  # firmware that went back does not speak what it spoke
+    assert status_of(config, noon).spoken == f"version {spoken} in application/json"

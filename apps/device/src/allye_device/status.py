@@ -10,10 +10,12 @@ from msgspec import Struct
 from allye_device.config import store_file
 from allye_device.logs import instant, printable
 from allye_protocol.admission import Policy
+from allye_protocol.codec import DEFAULT_CONTENT_TYPE
 from allye_protocol.errors import ErrorCode, StoreError
 from allye_protocol.idempotency import Ledger
 from allye_protocol.ids import device_id
 from allye_protocol.messages.fields import EARLIEST
+from allye_protocol.negotiation import Agreement
 from allye_protocol.plan import free
 from allye_protocol.store.base import Span
 from allye_protocol.store.sqlite import SqliteStore
@@ -69,7 +71,8 @@ class Status(Struct, frozen=True, kw_only=True):
 
     :param now: the device's time, by its configured clock.
     :param newest: the sequence of the newest schedule or cancel that was taken, as an instant.
-    :param spoken: the version and encoding in which the cloud last spoke; empty while it has not.
+    :param spoken: the version and encoding in which the cloud is answered: that in which it last spoke, and before it has the
+        lowest version that is offered, in JSON.
     :param unsettled: schedules that are admitted and neither applied nor failed.
     :param outbox: how many answers wait for the broker.
     :param slots: the plan from a day ago on.
@@ -101,6 +104,8 @@ def status_of(config: AgentConfig, now: datetime) -> Status:
         policy = Policy(max_charge_w=config.battery.max_charge_w, max_discharge_w=config.battery.max_discharge_w)
         plan = Ledger(device_id(config.device_id), store, policy).plan()
         running, reported, agreement = store.running(), store.reported(), store.agreement()
+        if agreement is None or agreement.version not in config.protocol.versions:  # not heard yet, or no longer spoken here
+            agreement = Agreement(version=min(config.protocol.versions), content_type=DEFAULT_CONTENT_TYPE)
         rejected = [
             RejectedStatus(at=row.at, topic=row.topic, size_bytes=row.size_bytes, head=row.head.hex(), reason=row.reason)
             for row in store.rejected()
@@ -109,7 +114,7 @@ def status_of(config: AgentConfig, now: datetime) -> Status:
             device_id=config.device_id,
             now=now,
             newest=_instant_of(store.high_water()),
-            spoken="" if agreement is None else f"version {agreement.version} in {agreement.content_type}",
+            spoken=f"version {agreement.version} in {agreement.content_type}",
             unsettled=[entry.schedule_id for entry in store.unsettled()],
             outbox=store.outbox_size(),
             slots=[_slot(slot, running, reported, now) for slot in plan.slots(now - BEFORE, now + AHEAD)],
@@ -156,7 +161,7 @@ def as_text(status: Status) -> str:
     lines = [
         f"device {status.device_id}, {instant(status.now)}",
         f"newest schedule or cancel taken: {newest}; not settled: {', '.join(status.unsettled) or 'none'}",
-        f"the cloud speaks: {status.spoken or 'not yet'}",
+        f"the cloud is answered in: {status.spoken}",
         f"answers waiting for the broker: {status.outbox}",
         "",
         f"{'slot (UTC)':<17} {'planned W':>10} {'actual W':>10}  {'state':<8} schedule",
