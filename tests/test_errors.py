@@ -22,7 +22,7 @@ problems = st.builds(
     details=st.dictionaries(st.text(), st.integers() | st.text(), max_size=3),
 )
 
-# PROTOCOL section 7, as it was released: codes may join, none may change or go.
+# The codes, as they were released: codes may join, none may change or go.
 RELEASED = {
     "message": "too_large malformed invalid wrong_device bad_signature unknown_kind non_finite_number duplicate_key",
     "version": "unsupported downgrade_loses",

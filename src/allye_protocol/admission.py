@@ -1,7 +1,7 @@
 """What an arriving schedule or cancel is: new, a repetition, a conflict, stale, too late, beyond this device's limits.
 
 1. :func:`decide` and :func:`decide_cancel` are pure functions of what is stored, the message and the time. The rules are the
-   rows of :data:`TABLE`, asked from top to bottom; the first that hits decides (PROTOCOL section 5).
+   rows of :data:`TABLE`, asked from top to bottom; the first that hits decides.
 2. The order of the rows is the protocol's: a repetition comes before expiry, so that a late retry of an applied schedule still
    gets its APPLIED; who may order the device comes before what the device can do.
 3. A rule that compares with the clock does not hit while the clock is not trusted. Such a schedule is refused with

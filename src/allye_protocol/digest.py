@@ -3,7 +3,7 @@
 Two schedules with the same digest ask the same of the same device. The digest covers the device, the start, the resolution,
 the rates in watts, the limits and the flags; not bytes, encoding, ``generated_at``, ``sequence``, ``expires_at``, trace or
 metadata, and not version 1's ``max_power_kw``, which only lets a schedule contradict itself. A version-1 schedule and its
-upgrade have the same digest (PROTOCOL section 4).
+upgrade have the same digest.
 
 Canonical form: a UTF-8 JSON object without white space, its members in the order of :class:`Meaning`, those from
 ``soc_min_milli_pct`` on only where the schedule has them. Every number is an integer: ``start`` in seconds since the Unix

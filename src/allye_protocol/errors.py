@@ -71,7 +71,7 @@ _RETRYABLE: Final = frozenset({ErrorClass.DEVICE, ErrorClass.DRIVER, ErrorClass.
 
 
 class ErrorCode(StrEnum):
-    """Every code that the protocol knows (PROTOCOL section 7)."""
+    """Every code that the protocol knows."""
 
     MESSAGE_TOO_LARGE = "message.too_large"
     MESSAGE_MALFORMED = "message.malformed"

@@ -86,7 +86,7 @@ CHANNELS: Final[Mapping[Channel, ChannelRow]] = MappingProxyType(
         Channel.STATUS: ChannelRow(direction=Direction.TO_CLOUD, retained=True, since=2),
     }
 )
-"""Every channel (PROTOCOL section 2)."""
+"""Every channel, in the order of the protocol."""
 
 _BY_NAME: Final[Mapping[str, Channel]] = {channel.value: channel for channel in Channel}
 _LONGEST_TAIL: Final = len("/") + MAX_ID_CHARS + len("/") + max(map(len, Channel))

@@ -41,7 +41,7 @@ def building() -> list[Entry]:
         found.append({"name": name, "why": why, "root": root, "device_id": device_id, "channel": channel, **told})
 
     for channel in CHANNELS:
-        why = "A topic is root, device and channel, one slash between each (PROTOCOL section 2)"
+        why = "A topic is root, device and channel, one slash between each"
         add(f"the {channel} of a device", why, "devices", "max300-0001", channel, f"devices/max300-0001/{channel}")
     for name, why, root in (
         ("a root of several levels", "A root may have several levels, for tenants and regions", "acme/gb/devices"),
@@ -230,7 +230,7 @@ def channels() -> list[Entry]:
     found: list[Entry] = [
         {
             "name": channel,
-            "why": "PROTOCOL section 2: every message has QoS 1; the broker keeps what says how a device is, and no order",
+            "why": "Every message has QoS 1; the broker keeps what says how a device is, and no order",
             "channel": channel,
             "expect": {"direction": direction, "qos": 1, "retained": retained, "since": since},
         }
