@@ -40,6 +40,7 @@ __all__ = [
     "TopicError",
     "TransportError",
     "code_of_reason",
+    "printable",
 ]
 
 MAX_REASON_CHARS: Final = 256
@@ -177,8 +178,16 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 
     def reason(self) -> str:
         """The problem as a version-1 ``error_reason``: at most 256 printable characters that begin with the code."""
-        text = "".join(char if char.isprintable() else "?" for char in str(self))
-        return text if len(text) <= MAX_REASON_CHARS else text[: MAX_REASON_CHARS - 3] + "..."
+        return printable(str(self), MAX_REASON_CHARS)
+
+
+def printable(text: str, most: int) -> str:
+    """Words, maybe a peer's, as they may be sent, stored and shown: nothing that moves a cursor or begins a line.
+
+    :param most: the length in characters; of what is longer the last three are points.
+    """
+    text = "".join(char if char.isprintable() else "?" for char in text)
+    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def code_of_reason(reason: str | None) -> ErrorCode | None:

@@ -184,6 +184,17 @@ def test_a_failure_that_no_retry_can_mend_goes_to_the_dead_letters(reason: str |
     assert cloud.send() == []
 
 
+def test_what_a_device_writes_cannot_forge_a_line_where_it_is_shown() -> None:
+    cloud = Cloud()
+    cloud.submit()
+    cloud.send()
+    cloud.hear(failed("driver.timeout", "a\x1b[31m\nall is well\u202e"))
+    assert cloud.delivery().reason == "driver.timeout: a?[31m?all is well?"
+    (unknown,) = cloud.hear(failed("driver.timeout", "\n", schedule_id=ScheduleId("ghost")))
+    assert isinstance(unknown, MessageRefused)
+    assert unknown.problem.message.isprintable()
+
+
 def test_the_last_reason_of_a_failure_that_is_repeated_is_the_one_that_is_kept() -> None:
     cloud = Cloud()
     cloud.submit()

@@ -21,7 +21,7 @@ from allye_protocol import topics
 from allye_protocol.codec import DEFAULT_CONTENT_TYPE, content_types_of
 from allye_protocol.codec.peek import Names, peek
 from allye_protocol.convert import decode, encode
-from allye_protocol.errors import DecodeError, EncodeError, ErrorCode, StoreError
+from allye_protocol.errors import DecodeError, EncodeError, ErrorCode, StoreError, printable
 from allye_protocol.frame import Frame
 from allye_protocol.ids import ScheduleId
 from allye_protocol.messages import Ack, AckStatus, ErrorDetail, EventType, ExecutionResult, Kind, ScheduleEvent
@@ -164,7 +164,7 @@ class Answers:
 
     def _keep(self, frame: Frame, problem: Problem, now: datetime) -> None:
         head, size = frame.payload[:HEAD_BYTES], len(frame.payload)
-        topic = "".join(char if char.isprintable() else "?" for char in frame.topic[:HEAD_BYTES])
+        topic = printable(frame.topic, HEAD_BYTES)
         rejected = Rejected(at=now, topic=topic, size_bytes=size, head=head, reason=problem.reason())
         self._store.keep_rejected(rejected)
 

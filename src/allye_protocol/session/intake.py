@@ -18,7 +18,7 @@ from allye_protocol import topics
 from allye_protocol.codec.tolerant import Deviation, Tolerance, decode_tolerant
 from allye_protocol.convert import decode, upgrade
 from allye_protocol.delivery import Cause, Delivery, State, cancel_id, cause_of, message_of, moved
-from allye_protocol.errors import DecodeError, ErrorCode, NegotiationError, Problem, TopicError
+from allye_protocol.errors import DecodeError, ErrorCode, NegotiationError, Problem, TopicError, printable
 from allye_protocol.events import (
     CloudEvent,
     DeliveryChanged,
@@ -59,6 +59,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Heard", "Intake", "delivery_named_by"]
 
+MAX_WORDS_CHARS: Final = 1024
+"""Room for the longest error that a device can send, in one line."""
 _SHA256_DIGITS: Final = 64
 _AT_ONCE: Final = timedelta(0)
 _KIND_OF: Final = {channel: kind for kind, channel in CHANNEL_OF.items() if CHANNELS[channel].direction is Direction.TO_CLOUD}
@@ -263,12 +265,12 @@ def _is_about_version(error: ErrorDetail | None) -> bool:
 
 
 def _words(error: ErrorDetail | None) -> str:
-    """An error in one line that begins with its code; a third party's reason without a code as it is."""
+    """An error in one line that begins with its code; a third party's reason without a code alone."""
     if error is None:
         return ""
     where = f" at {error.path}" if error.path else ""
     code = "" if error.known_code is ErrorCode.INTERNAL_UNSPECIFIED else f"{error.code}: "
-    return f"{code}{error.message}{where}"
+    return printable(f"{code}{error.message}{where}", MAX_WORDS_CHARS)
 
 
 def _refused(frame: Frame, code: ErrorCode, message: str, path: str = "") -> MessageRefused:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from allye_protocol.errors import ErrorCode, Problem
+from allye_protocol.errors import ErrorCode, Problem, printable
 from allye_protocol.messages.fields import EARLIEST, LATEST, DeviceIdField, Instant, ScheduleIdField, shown
 from allye_protocol.messages.patterns import CODE_SCHEMA, DIGEST_SCHEMA
 from allye_protocol.tracing import TraceContext
@@ -177,8 +177,8 @@ class ErrorDetail(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defa
         slot, digest = details.get("slot"), details.get("stored_digest")
         return cls(
             code=problem.code,
-            message=_printable(problem.message, MAX_ERROR_CHARS),
-            path=_printable(problem.path, MAX_PATH_CHARS) or None,
+            message=printable(problem.message, MAX_ERROR_CHARS),
+            path=printable(problem.path, MAX_PATH_CHARS) or None,
             slot=slot if isinstance(slot, int) else None,
             value=_figure(details.get("value")),
             limit=_figure(details.get("limit")),
@@ -271,11 +271,6 @@ def slot_problems(start: datetime, end: datetime) -> Iterator[Problem]:
     if not timedelta(0) < end - start <= MAX_SLOT:
         message = f"lasts {(end - start).total_seconds():g} s from its start; a slot lasts 300 to 3600 s"
         yield Problem(code=ErrorCode.TIME_BAD_DURATION, message=message, path="/slot_end")
-
-
-def _printable(text: str, most: int) -> str:
-    text = "".join(char if char.isprintable() else "?" for char in text)
-    return text if len(text) <= most else text[: most - 3] + "..."
 
 
 def _figure(value: object) -> float | None:

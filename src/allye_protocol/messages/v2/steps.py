@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from allye_protocol.errors import MAX_REASON_CHARS, EncodeError, ErrorCode, Problem, code_of_reason
+from allye_protocol.errors import MAX_REASON_CHARS, EncodeError, ErrorCode, Problem, code_of_reason, printable
 from allye_protocol.messages import v1
 from allye_protocol.messages.fields import EARLIEST
 from allye_protocol.messages.v1 import AckStatus
@@ -173,13 +173,8 @@ def _reason_of(error: ErrorDetail | None, lose: Lose) -> str | None:
     where = f" at {error.path}" if error.path else ""
     words = f"{error.message}{where}"
     if error.code == ErrorCode.INTERNAL_UNSPECIFIED:
-        return _shortened(words) or None
-    return _shortened(f"{error.code}: {words}")
-
-
-def _shortened(text: str) -> str:
-    text = "".join(char if char.isprintable() else "?" for char in text)
-    return text if len(text) <= MAX_REASON_CHARS else text[: MAX_REASON_CHARS - 3] + "..."
+        return printable(words, MAX_REASON_CHARS) or None
+    return printable(f"{error.code}: {words}", MAX_REASON_CHARS)
 
 
 def _mode(rate_w: int) -> v1.Mode:
