@@ -30,6 +30,7 @@ from allye_cloud.service import CloudService
 from allye_cloud.status import day_status, slot_lines, states_of
 from allye_cloud.store import SqlCloudStore
 from allye_protocol.delivery import OPEN, State
+from allye_protocol.errors import EncodeError, ErrorCode
 from allye_protocol.session import CloudSession
 from allye_protocol.transport.paho import PahoTransport
 
@@ -89,7 +90,8 @@ def publish(
         session = _session(config, store)
         plans = books.plans(day, device)
         if not plans:
-            raise CloudError(f"there is no plan for {day}; make one with: allye-cloud plan --day {day}")
+            what = f"{day}{f' and device {device}' if device else ''}"
+            raise CloudError(f"there is no plan for {what}; make one with: allye-cloud plan --day {day}")
         done = submit_plans(session, store, books, plans, clock.now(), random_bytes=os.urandom, redrive=redrive)
         ids = [name for one in done for name in one.schedule_ids if one.outcome is not Outcome.OVER]
         if wait and ids:
@@ -122,11 +124,16 @@ def cancel(
         effective_from = now
     with closing(_existing(config)) as database:
         session = _session(config, SqlCloudStore(database))
-        delivery = session.cancel(device, now, schedule_id=schedule, effective_from=effective_from, reason=reason)
+        try:
+            delivery = session.cancel(device, now, schedule_id=schedule, effective_from=effective_from, reason=reason)
+        except EncodeError as error:
+            if error.code is ErrorCode.VERSION_DOWNGRADE_LOSES:
+                _fleet(config, device)  # without a hello it is taken for a device of version 1: the name may be wrong
+            raise
     if as_json:
         _write_json({"delivery_id": delivery.delivery_id, "device_id": device, "sequence": delivery.sequence})
         return 0
-    what = schedule or f"everything from {delivery.start.isoformat()} on"
+    what = schedule or f"everything from {delivery.start:%Y-%m-%dT%H:%M:%SZ} on"
     console = _console()
     console.print(f"cancel of {what} for {device} is stored; a running 'allye-cloud serve' sends it")
     return 0

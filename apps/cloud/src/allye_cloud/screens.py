@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from zoneinfo import ZoneInfo
 
+from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
@@ -28,12 +29,24 @@ MAX_ROWS: Final = 50
 _STYLES: Final = {State.APPLIED: "green", State.DEAD: "red", State.EXPIRED: "red", State.FAILED: "yellow"}
 
 
+def _table(*headings: str, title: str, caption: str = "", left: Sequence[str] = ()) -> Table:
+    """An empty table that is narrow, for terminals of 80 columns. Where it is too wide, lines are broken: nothing is left out.
+
+    :param left: the headings of the columns that hold words; the others hold figures.
+    """
+    table = Table(title=title, caption=caption or None, box=SIMPLE_HEAD, padding=0, show_edge=False)
+    for heading in headings:
+        # A line for each word: what is short below is not made wide by its heading.
+        shown = escape(heading.replace(" ", "\n"))
+        table.add_column(shown, justify="left" if heading in left else "right", overflow="fold")
+    return table
+
+
 def plans_table(plans: Sequence[DayPlan]) -> Table:
     """One row a device: what its plan earns, and what simpler plans would."""
     names = list(dict.fromkeys(name for plan in plans for name in plan.yardsticks_gbp))
-    table = Table(title=f"Plans for {plans[0].day}", caption=_sources(plans))
-    for heading in ("device", "half-hours", "margin GBP", "cycles", "charged kWh", "discharged kWh", *names):
-        table.add_column(escape(heading), justify="left" if heading == "device" else "right")
+    headings = ("device", "slots", "margin GBP", "cycles", "charged kWh", "discharged kWh", *names)
+    table = _table(*headings, title=f"Plans for {plans[0].day}", caption=_sources(plans), left=["device"])
     for plan in plans[:MAX_ROWS]:
         table.add_row(
             plan.device_id,
@@ -62,9 +75,8 @@ def plans_table(plans: Sequence[DayPlan]) -> Table:
 def day_table(plan: DayPlan) -> Table:
     """One row a half-hour of one plan."""
     zone = ZoneInfo(plan.zone)
-    table = Table(title=f"{plan.device_id}, {plan.day}", caption=_sources([plan]))
-    for heading in ("local time", "UTC", "price GBP/MWh", "setpoint kW", "SoC at end %"):
-        table.add_column(heading, justify="right")
+    headings = ("local time", "UTC", "price GBP/MWh", "setpoint kW", "SoC at end %")
+    table = _table(*headings, title=f"{plan.device_id}, {plan.day}", caption=_sources([plan]))
     for i, watts in enumerate(plan.watts):
         start = plan.start + i * HALF_HOUR
         table.add_row(
@@ -80,9 +92,8 @@ def day_table(plan: DayPlan) -> Table:
 def slots_table(plan: DayPlan, lines: Sequence[SlotLine]) -> Table:
     """One row a half-hour: plan against reality."""
     zone = ZoneInfo(plan.zone)
-    table = Table(title=f"{plan.device_id}, {plan.day}")
-    for heading in ("local time", "UTC", "price GBP/MWh", "planned kW", "actual kW", "planned SoC %", "result"):
-        table.add_column(heading, justify="right")
+    headings = ("local time", "UTC", "price GBP/MWh", "planned kW", "actual kW", "planned SoC %", "result")
+    table = _table(*headings, title=f"{plan.device_id}, {plan.day}", left=["result"])
     for line in lines:
         table.add_row(
             _local(line.start, zone),
@@ -98,9 +109,8 @@ def slots_table(plan: DayPlan, lines: Sequence[SlotLine]) -> Table:
 
 def status_screen(status: Status) -> list[RenderableType]:
     """The funnel, how long it took, failures, devices and dead letters."""
-    funnel = Table(title=f"Schedules of {status.day}", caption=f"at {status.at:%Y-%m-%d %H:%M:%S} UTC")
-    for heading in ("", "schedules", "p50", "p95", "p99"):
-        funnel.add_column(heading, justify="left" if not heading else "right")
+    caption = f"at {status.at:%Y-%m-%d %H:%M:%S} UTC"
+    funnel = _table("", "schedules", "p50", "p95", "p99", title=f"Schedules of {status.day}", caption=caption, left=[""])
     numbers = status.funnel
     funnel.add_row("submitted", str(numbers.submitted), "", "", "")
     funnel.add_row("sent", str(numbers.sent), "", "", "")
@@ -111,20 +121,23 @@ def status_screen(status: Status) -> list[RenderableType]:
 
 
 def _devices(status: Status) -> Table:
-    table = Table(title="Devices", caption=f"prices: {escape(status.price_source) or 'none'}")
-    for heading in ("device", "link", "heard", "schedules", "slots", "reported", "as planned", "deviation", "margin GBP"):
-        table.add_column(heading, justify="left" if heading in ("device", "link", "schedules") else "right")
+    table = _table(
+        *("device", "link", "heard UTC", "schedules", "reported", "as planned", "off by", "GBP earned", "GBP planned"),
+        title="Devices",
+        caption=f"prices: {escape(status.price_source) or 'none'}",
+        left=("device", "link", "schedules"),
+    )
     for line in status.devices[:MAX_ROWS]:
         table.add_row(
             line.device_id,
             line.link,
-            "-" if line.heard_at is None else f"{line.heard_at:%m-%d %H:%M:%S}",
-            " ".join(f"[{_STYLES.get(state, 'default')}]{state}[/]" for state in line.states) or "not published",
-            str(line.slots),
-            str(line.reported),
+            "-" if line.heard_at is None else f"{line.heard_at:%m-%d %H:%M}",
+            " ".join(f"[{_STYLES.get(state, 'default')}]{state}[/]" for state in line.states) or "none yet",
+            f"{line.reported}/{line.slots}",
             str(line.succeeded),
             f"{line.deviation_wh / line.throughput_wh:.1%}" if line.throughput_wh else "-",
-            f"{line.margin_gbp:.2f} of {line.planned_margin_gbp:.2f}",
+            f"{line.margin_gbp:.2f}",
+            f"{line.planned_margin_gbp:.2f}",
         )
     if len(status.devices) > MAX_ROWS:
         table.add_row(f"and {len(status.devices) - MAX_ROWS} more")
@@ -134,16 +147,13 @@ def _devices(status: Status) -> Table:
 def _failures(status: Status) -> list[RenderableType]:
     shown: list[RenderableType] = []
     if status.failures:
-        codes = Table(title="Failures by code")
-        codes.add_column("code")
-        codes.add_column("schedules", justify="right")
+        codes = _table("code", "schedules", title="Failures by code", left=["code"])
         for code, count in status.failures.items():
             codes.add_row(code, str(count))
         shown.append(codes)
     if status.dead_letters:
-        dead = Table(title="Dead letters: only a new revision helps")
-        for heading in ("schedule", "state", "attempts", "reason", "trace"):
-            dead.add_column(heading)
+        headings = ("schedule", "state", "attempts", "reason", "trace")
+        dead = _table(*headings, title="Dead letters: only a new revision helps", left=headings)
         for line in status.dead_letters[:MAX_ROWS]:
             dead.add_row(line.schedule_id, line.state, str(line.attempts), _harmless(line.reason), line.trace_id)
         if len(status.dead_letters) > MAX_ROWS:
