@@ -45,7 +45,7 @@ __all__ = [
 ]
 
 MAX_FAILED_ENTRIES: Final = 1_000
-"""How many ids that failed for good are remembered. Above it those that were generated first go: they are stale soonest."""
+"""How many ids that failed for good are remembered. Above it those with the lowest sequences go: they are stale soonest."""
 MAX_CANCELLATIONS: Final = 100
 """How many answers to cancels are remembered, the newest."""
 MAX_OUTBOX_ROWS: Final = 20_000
@@ -239,7 +239,7 @@ class DeviceStore(Protocol):
     def put_entry(self, entry: Entry) -> None:
         """Remember an entry, replacing what was remembered of its id.
 
-        Of more than :data:`MAX_FAILED_ENTRIES` failures for good the one that was generated first goes.
+        Of more than :data:`MAX_FAILED_ENTRIES` failures for good the one with the lowest sequence goes.
         """
         ...
 
