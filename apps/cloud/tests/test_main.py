@@ -319,6 +319,10 @@ def test_a_cancel_is_stored_for_the_service_and_says_what_it_takes_back(here: He
     code, out, _ = here.run("cancel", "--device", "a", "--from", "2018-07-01T12:00:00+01:00")
     assert code == 0
     assert "everything from 2018-07-01T11:00:00Z on" in out
+    code, out, _ = here.run("status", "--day", DAY)
+    assert code == 0
+    assert "everything from 2018-07-01 11:00:00 UTC on" in out
+    assert [line["state"] for line in here.json("status", "--day", DAY)["cancels"]] == ["PENDING", "PENDING"]
 
 
 def test_what_cannot_be_cancelled_says_what_to_do(here: Here) -> None:

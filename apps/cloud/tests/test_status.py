@@ -122,6 +122,31 @@ def test_percentiles_are_times_that_happened() -> None:
     assert (one.p50_s, one.p95_s, one.p99_s) == (2.5, 2.5, 2.5)
 
 
+def test_a_cancel_is_shown_until_and_after_the_device_has_confirmed_it(sqlite_database: Database) -> None:
+    world = World(sqlite_database)
+    plan, _ = world.plan()
+    world.submit(world.books.plans(DAY))
+    world.connect()
+    world.serve(world.all_are(State.APPLIED))
+    assert status(world).cancels == ()
+    schedule_id = "a_20180701_r1_p1"
+    noon = plan.start + timedelta(hours=12)
+    world.hand.shown += timedelta(seconds=1)
+    world.session.cancel("a", world.hand.shown, schedule_id=schedule_id)
+    world.session.cancel("b", world.hand.shown, effective_from=noon)
+    world.session.cancel("b", world.hand.shown, effective_from=plan.end)  # of other days
+    assert [(line.device_id, line.schedule_id, line.state) for line in status(world).cancels] == [
+        ("a", schedule_id, State.PENDING),
+        ("b", None, State.PENDING),
+    ]
+    world.serve(lambda: {line.state for line in status(world).cancels} == {State.APPLIED})
+    (line,) = status(world, "b").cancels
+    assert (line.effective_from, line.attempts, line.reason) == (noon, 1, "")
+    world.hand.shown += timedelta(seconds=1)
+    world.submit(world.plan(max_charge_w=100_000))
+    assert [line.device_id for line in status(world).cancels] == ["a", "b"], "what was taken back was an older revision"
+
+
 def test_a_last_will_says_that_a_device_is_offline(sqlite_database: Database) -> None:
     world = World(sqlite_database, ["a"])
     world.plan()

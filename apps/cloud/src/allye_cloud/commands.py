@@ -135,7 +135,9 @@ def cancel(
         return 0
     what = schedule or f"everything from {delivery.start:%Y-%m-%dT%H:%M:%SZ} on"
     console = _console()
-    console.print(f"cancel of {what} for {device} is stored; a running 'allye-cloud serve' sends it")
+    console.print(
+        f"cancel of {what} for {device} is stored; a running 'allye-cloud serve' sends it, and 'status' tells when it is confirmed"
+    )
     return 0
 
 

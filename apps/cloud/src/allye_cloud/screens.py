@@ -117,7 +117,7 @@ def status_screen(status: Status) -> list[RenderableType]:
     funnel.add_row("received", str(numbers.received), *_percentiles(status.received_after))
     funnel.add_row("applied", str(numbers.applied), *_percentiles(status.applied_after))
     funnel.add_row("executed", str(numbers.executed), *_percentiles(status.result_after))
-    return [funnel, _devices(status), *_failures(status)]
+    return [funnel, _devices(status), *_cancels(status), *_failures(status)]
 
 
 def _devices(status: Status) -> Table:
@@ -142,6 +142,19 @@ def _devices(status: Status) -> Table:
     if len(status.devices) > MAX_ROWS:
         table.add_row(f"and {len(status.devices) - MAX_ROWS} more")
     return table
+
+
+def _cancels(status: Status) -> list[RenderableType]:
+    if not status.cancels:
+        return []
+    headings = ("device", "taken back", "state", "attempts", "reason")
+    table = _table(*headings, title="Cancels", caption="APPLIED: the device has taken it back", left=headings)
+    for line in status.cancels[:MAX_ROWS]:
+        what = line.schedule_id or f"everything from {line.effective_from:%Y-%m-%d %H:%M:%S} UTC on"
+        table.add_row(line.device_id, what, line.state, str(line.attempts), _harmless(line.reason) or "-")
+    if len(status.cancels) > MAX_ROWS:
+        table.add_row(f"and {len(status.cancels) - MAX_ROWS} more")
+    return [table]
 
 
 def _failures(status: Status) -> list[RenderableType]:

@@ -22,7 +22,7 @@ from allye_cloud.days import HALF_HOUR
 from allye_cloud.tables import from_micros, micros
 from allye_protocol.delivery import State
 from allye_protocol.errors import code_of_reason
-from allye_protocol.messages import DeviceStatus, ExecutionStatus
+from allye_protocol.messages import DeviceStatus, ExecutionStatus, Kind
 from allye_protocol.tracing import TraceContext
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "STALE_AFTER",
+    "CancelLine",
     "DeviceLine",
     "Funnel",
     "Latency",
@@ -110,6 +111,24 @@ class ScheduleLine(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
 
 
+class CancelLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One cancel of schedules of that day.
+
+    :param schedule_id: the schedule that is taken back; ``None`` for everything from ``effective_from`` on.
+    :param state: of its delivery; APPLIED means that the device has taken it back.
+    :param attempts: how often it was published.
+    :param reason: the device's words when it refused.
+    """
+
+    device_id: str
+    schedule_id: str | None
+    effective_from: datetime
+    state: State
+    attempts: int
+    trace_id: str
+    reason: str
+
+
 class DeviceLine(msgspec.Struct, frozen=True, kw_only=True):
     """One device on that day. What compares plan and reality is about the slots that have a result.
 
@@ -174,10 +193,12 @@ class Status(msgspec.Struct, frozen=True, kw_only=True):
     failures: dict[str, int]
     devices: tuple[DeviceLine, ...]
     schedules: tuple[ScheduleLine, ...]
+    cancels: tuple[CancelLine, ...]
     dead_letters: tuple[ScheduleLine, ...]
 
 
 _D: Final = tables.delivery
+_C: Final = tables.delivery.alias("cancel")
 _P: Final = tables.publication
 _R: Final = tables.result
 _SCHEDULES: Final = (
@@ -190,6 +211,18 @@ _STATES: Final = (
     select(_D.c.schedule_id, _D.c.state)
     .join_from(_P, _D, _P.c.schedule_id == _D.c.delivery_id)
     .where(_P.c.day == bindparam("day"))
+)
+_CANCELS: Final = (
+    # A cancel takes back what is older than itself.
+    select(_C)
+    .join_from(_P, _D, _P.c.schedule_id == _D.c.delivery_id)
+    .join(_C, (_C.c.device_id == _D.c.device_id) & (_C.c.sequence > _D.c.sequence) & (_C.c.kind == Kind.CANCEL))
+    .where(
+        _P.c.day == bindparam("day"),
+        (_C.c.schedule_id == _D.c.schedule_id) | (_C.c.schedule_id.is_(None) & (_C.c.starts < _D.c.ends)),
+    )
+    .distinct()
+    .order_by(_C.c.device_id, _C.c.sequence)
 )
 _RESULTS: Final = select(_R).where(_R.c.starts >= bindparam("first"), _R.c.starts < bindparam("end"))
 _HEARD: Final = select(tables.device.c.device_id, tables.device.c.heard_at, tables.device.c.status)
@@ -267,6 +300,7 @@ def day_status(database: Database, books: Books, day: date, now: datetime, devic
             for plan in plans
         ),
         schedules=schedules,
+        cancels=tuple(_cancel_line(row) for row in database.rows(_CANCELS, {"day": day}) if device_id in (None, row.device_id)),
         dead_letters=tuple(line for line in schedules if line.state in (State.DEAD, State.EXPIRED)),
     )
 
@@ -286,8 +320,19 @@ def _results(database: Database, plans: Sequence[DayPlan]) -> defaultdict[str, d
     return found
 
 
+def _cancel_line(row: Row[Any]) -> CancelLine:
+    return CancelLine(
+        device_id=row.device_id,
+        schedule_id=row.schedule_id,
+        effective_from=from_micros(row.starts),
+        state=State(row.state),
+        attempts=row.attempts,
+        trace_id=_trace_id(row),
+        reason=row.reason,
+    )
+
+
 def _schedule_line(row: Row[Any], results: Mapping[int, Row[Any]]) -> ScheduleLine:
-    trace = TraceContext.parse(row.traceparent)
     starts = range(row.starts, row.ends, _HALF_HOUR)
     return ScheduleLine(
         schedule_id=row.schedule_id,
@@ -298,9 +343,14 @@ def _schedule_line(row: Row[Any], results: Mapping[int, Row[Any]]) -> ScheduleLi
         attempts=row.attempts,
         slots=len(starts),
         reported=sum(start in results for start in starts),
-        trace_id="" if trace is None else trace.trace_id,
+        trace_id=_trace_id(row),
         reason=row.reason,
     )
+
+
+def _trace_id(row: Row[Any]) -> str:
+    trace = TraceContext.parse(row.traceparent)
+    return "" if trace is None else trace.trace_id
 
 
 def _funnel(rows: Sequence[Row[Any]], lines: Sequence[ScheduleLine]) -> Funnel:
