@@ -135,9 +135,8 @@ def cancel(
         return 0
     what = schedule or f"everything from {delivery.start:%Y-%m-%dT%H:%M:%SZ} on"
     console = _console()
-    console.print(
-        f"cancel of {what} for {device} is stored; a running 'allye-cloud serve' sends it, and 'status' tells when it is confirmed"
-    )
+    console.print(f"cancel of {what} for {device} is stored")
+    console.print("a running 'allye-cloud serve' sends it; 'allye-cloud status' tells when the device has confirmed it")
     return 0
 
 
