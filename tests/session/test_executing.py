@@ -449,6 +449,27 @@ def test_of_a_slot_whose_beginning_was_reported_the_rest_is_executed_and_judged_
     assert reported(store) == [(0, 15, "plan-a", 10_000), (15, 30, "plan-b", 30_000)]
 
 
+@pytest.mark.parametrize("switched", [False, True], ids=["the same plan", "a newer one"])
+def test_a_longer_slot_ends_where_time_begins_that_was_reported_before_the_clock_was_set_back(
+    session: DeviceSession, store: DeviceStore, switched: bool
+) -> None:
+    apply(session, schedule("plan-a", start=NOON + timedelta(minutes=10), rates_w=(10_000,) * 2, resolution_s=300, sequence=1))
+    session.tick(NOON + timedelta(minutes=20), Reading(0.0))
+    now = NOON + timedelta(minutes=1)
+    apply(session, schedule("plan-b", rates_w=(20_000,), resolution_s=3600, sequence=2), now=now)
+    session.tick(now, Reading(0.0))
+    if switched:
+        apply(session, schedule("plan-c", rates_w=(20_000,), resolution_s=3600, sequence=3), now=now)
+    run(session, now, NOON + timedelta(hours=2))
+    newest = "plan-c" if switched else "plan-b"
+    assert sorted(each[:3] for each in reported(store)) == [
+        (0, 10, newest),
+        (10, 15, "plan-a"),
+        (15, 20, "plan-a"),
+        (20, 60, newest),
+    ]
+
+
 def test_a_longer_slot_over_a_running_one_takes_it_over(session: DeviceSession, store: DeviceStore) -> None:
     apply(session, schedule("plan-a", rates_w=(10_000,) * 4, sequence=1, resolution_s=900))
     session.tick(NOON, Reading(0.0))

@@ -265,6 +265,7 @@ def _position(plan: Plan, running: PlannedSlot | None, reported: tuple[Span, ...
         return _Position(_begin(plan, reported, now))
     if planned is None:  # what ran was cut away
         return _Position(msgspec.structs.replace(running, until=min(running.until, now)))
+    planned = _unreported(planned, reported, now)
     if planned.sequence == running.sequence:
         return _Position(
             msgspec.structs.replace(running, end=planned.end, until=min(running.until, planned.until, planned.end))
@@ -301,6 +302,12 @@ def _begin(plan: Plan, reported: tuple[Span, ...], now: datetime) -> PlannedSlot
                 planned, start=left.start, end=left.end, since=since, until=min(planned.until, left.end)
             )
     return None
+
+
+def _unreported(planned: PlannedSlot, reported: tuple[Span, ...], now: datetime) -> PlannedSlot:
+    """A planned slot up to what was reported before the clock was set back."""
+    end = min((span.start for span in reported if now < span.start < planned.end), default=planned.end)
+    return msgspec.structs.replace(planned, end=end, since=min(planned.since, end), until=min(planned.until, end))
 
 
 def _taken(reported: tuple[Span, ...], slots: list[PlannedSlot]) -> tuple[Span, ...]:
