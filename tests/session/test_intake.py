@@ -294,6 +294,29 @@ def test_a_refused_version_is_never_the_last_word() -> None:
     assert cloud.state() is State.FAILED
 
 
+def test_a_first_copy_that_crossed_the_hello_is_written_anew_at_once() -> None:
+    """As when the cloud connects: what was due has left before the broker's copies of the hellos are read."""
+    cloud = Cloud(hello=None)
+    cloud.submit()
+    (copy,) = cloud.session.frames_to_send(cloud.now)
+    cloud.hear(HELLO)
+    cloud.session.sent(copy.delivery_id)
+    cloud.hear(failed("version.unsupported", supported_versions=(2,), digest=None))
+    assert (cloud.state(), cloud.delivery().due_at) == (State.FAILED, cloud.now)
+    (again,) = cloud.send()
+    assert (copy.agreement.version, again.agreement.version) == (1, 2)
+
+
+def test_who_goes_on_refusing_the_version_is_asked_with_pauses() -> None:
+    cloud = Cloud()
+    cloud.submit()
+    cloud.send()
+    cloud.hear(failed("version.unsupported", supported_versions=(2,), digest=None))
+    cloud.send()
+    cloud.hear(failed("version.unsupported", supported_versions=(2,), digest=None))
+    assert cloud.delivery().due_at > cloud.now
+
+
 # Every version and encoding
 
 

@@ -163,9 +163,12 @@ class Intake:
             details = {"sent": delivery.digest, "answered": ack.digest}
             return [_mistrusted(frame, message, "/digest", details)]
         self._store.keep_ack(ack, now)
-        cause = cause_of(ack.status, retryable=ack.is_retryable or outdated or _is_about_version(ack.error))
+        is_rewritten = outdated or _is_about_version(ack.error)
+        cause = cause_of(ack.status, retryable=ack.is_retryable or is_rewritten)
         least = _AT_ONCE if ack.retry_after_s is None else timedelta(seconds=ack.retry_after_s)
-        return self._move(delivery, cause, now, _words(ack.error), least=least)
+        # The first copy may have crossed the hello that says how to write it; whoever refuses another one has time.
+        at_once = is_rewritten and delivery.attempts <= 1
+        return self._move(delivery, cause, now, _words(ack.error), least=least, at_once=at_once)
 
     def _referred_to(self, ack: Ack) -> tuple[Delivery | None, bool]:
         """The delivery whose payload an answer names by its SHA-256, as the device could not read the id.
@@ -244,17 +247,25 @@ class Intake:
         return told
 
     def _move(
-        self, delivery: Delivery, cause: Cause, now: datetime, reason: str = "", *, least: timedelta = _AT_ONCE
+        self,
+        delivery: Delivery,
+        cause: Cause,
+        now: datetime,
+        reason: str = "",
+        *,
+        least: timedelta = _AT_ONCE,
+        at_once: bool = False,
     ) -> list[CloudEvent]:
         """Apply the transition table, store what it says, and tell.
 
         :param least: the least time until it is tried again, if it is.
+        :param at_once: it need not wait any longer than that.
         """
         after = moved(delivery, cause, now, reason)
         if after is None:
             return []
         if after.state is State.FAILED:
-            wait = self._config.retry.wait(max(delivery.attempts, 1), self._uniform)
+            wait = _AT_ONCE if at_once else self._config.retry.wait(max(delivery.attempts, 1), self._uniform)
             after = msgspec.structs.replace(after, due_at=now + max(wait, least))
         self._store.put_delivery(after)
         return [DeliveryChanged.between(delivery, after)]
