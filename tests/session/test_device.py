@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from allye_protocol import topics
 from allye_protocol.codec import ENCODINGS, MAX_PAYLOAD_BYTES
-from allye_protocol.convert import decode
+from allye_protocol.convert import decode, encode
 from allye_protocol.digest import digest
 from allye_protocol.errors import EncodeError, ErrorCode, Problem, RefusalError, StoreError
 from allye_protocol.events import (
@@ -860,6 +860,7 @@ class Verdicts:
 
 
 WRONG = Problem(code=ErrorCode.MESSAGE_BAD_SIGNATURE, message="not this key's")
+V2_JSON = encode(schedule())
 
 
 @pytest.mark.parametrize("arriving", [schedule(), cancel(sent_at=NOW), v1_schedule()], ids=["schedule", "cancel", "version 1"])
@@ -870,7 +871,8 @@ def test_a_message_whose_signature_does_not_hold_is_refused_with_an_alert(store:
     assert isinstance(refused, ScheduleRefused)
     assert alert.problem == refused.problem == WRONG
     (answer,) = sent(store)
-    assert (answer.schedule_id, answer.error.code) == (reference_of(arriving), ErrorCode.MESSAGE_BAD_SIGNATURE)
+    reference = sha256(frame_of(arriving).payload).hexdigest()
+    assert (answer.schedule_id, answer.error.code) == (reference, ErrorCode.MESSAGE_BAD_SIGNATURE)
     assert (store.high_water(), store.entry("plan-a"), store.agreement()) == (0, None, None)
     assert len(store.rejected()) == 1
 
@@ -888,8 +890,19 @@ def test_the_signature_of_what_is_not_for_this_device_is_not_looked_at(store: De
     verifier = Verdicts(WRONG)
     session = session_over(store, verifier=verifier)
     session.receive(frame_of(schedule(device="other")), NOW)
-    session.receive(unreadable(b"{"), NOW)
+    session.receive(frame_of(schedule(device="other"), topic=f"devices/{DEVICE}/schedule"), NOW)
     assert verifier.asked == []
+
+
+@pytest.mark.parametrize("payload", [b'{"schedule_id":"plan-a"}', b'{"schedule_id":"plan-a","version":9}', V2_JSON])
+@pytest.mark.parametrize("problem", [None, WRONG], ids=["signed", "forged"])
+def test_only_what_is_signed_is_refused_under_the_id_that_it_says(
+    store: DeviceStore, payload: bytes, problem: Problem | None
+) -> None:
+    session = session_over(store, config_of(versions=(1,)), verifier=Verdicts(problem))
+    refused = session.receive(unreadable(payload), NOW)[-1]
+    assert isinstance(refused, ScheduleRefused)
+    assert refused.reference == sent(store)[0].schedule_id == ("plan-a" if problem is None else sha256(payload).hexdigest())
 
 
 # Status.

@@ -6,8 +6,9 @@
 3. What waited in the outbox while the cloud changed is written anew. What the cloud's version has no message for is not said.
 4. An answer to what cannot be read has no id to be repeated under. It is given at most so often, and gives way first when the
    outbox is full; the head of the message stays in the ring of refused messages in any case.
-5. A cancel that is refused unread is named by the SHA-256 of its bytes. Under the id of the schedule that it names, the answer
-   would say that the schedule has failed.
+5. What is refused unread is named by the id that it says only where the cloud may be believed to have said it; else by the
+   SHA-256 of its bytes, or a forged message would end a schedule. So is a cancel: under the id of the schedule that it names,
+   the answer would say that the schedule has failed.
 """
 
 from __future__ import annotations
@@ -94,12 +95,13 @@ class Answers:
             rank = self._rank_of(message, kind)
             self._store.push(kind, payload, agreement, child.traceparent, tracestate=child.tracestate, rank=rank)
 
-    def refuse(self, frame: Frame, problem: Problem, now: datetime) -> tuple[str, TraceContext]:
+    def refuse(self, frame: Frame, problem: Problem, now: datetime, *, by_id: bool) -> tuple[str, TraceContext]:
         """Keep the head of what could not be read, and answer FAILED unless too many were in this interval.
 
+        :param by_id: whether the id that the message says may be believed.
         :returns: what the answer names, and the trace it belongs to.
         """
-        names = self._names_in(frame)
+        names = self._names_in(frame, by_id=by_id)
         trace = TraceContext.from_frame(frame, self._random_bytes, names.trace_id)
         begins = is_over(self._unread_since, UNREAD_INTERVAL, now)
         with self._store.transaction():
@@ -113,7 +115,7 @@ class Answers:
 
     def store_failure(self, frame: Frame, problem: Problem, now: datetime) -> Frame:
         """The answer to a message that could not be stored: a frame, as there is no outbox to put it into."""
-        names = self._names_in(frame)
+        names = self._names_in(frame, by_id=True)
         trace = TraceContext.from_frame(frame, self._random_bytes, names.trace_id)
         failure = self._failure(names, problem, now, trace)
         agreement = self._first
@@ -156,9 +158,9 @@ class Answers:
             user_properties=trace.user_properties() if trace is not None else (),
         )
 
-    def _names_in(self, frame: Frame) -> Names:
+    def _names_in(self, frame: Frame, *, by_id: bool) -> Names:
         names = peek(frame.payload)
-        if frame.topic != self._topics[Kind.CANCEL]:
+        if by_id and frame.topic != self._topics[Kind.CANCEL]:
             return names
         return names._replace(reference=sha256(frame.payload).hexdigest())
 

@@ -3,6 +3,7 @@
 1. Nothing that a peer sends raises here. What is not taken is answered, kept for diagnosis, or told as a security alert.
 2. The order is the protocol's: the address on the envelope, the encoding and its rules, the address inside, the version, the
    signature. What is said to another device is answered on this device's own topic only, and at most once a minute.
+3. An answer to what is not taken names the schedule only where the signature holds, or none is needed.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ class Reception:
         self._answers: Final = answers
         self._random_bytes: Final = random_bytes
         self._verifier: Final = verifier
+        self._believes_all: Final = verifier is None
         self._alerted_at: datetime | None = None
 
     def read(self, frame: Frame, now: datetime, *, clock_trusted: bool) -> Heard | list[DeviceEvent]:
@@ -76,44 +78,49 @@ class Reception:
         try:
             topic = topics.parse(frame.topic, self._root)
         except TopicError as error:
-            return self._refuse(frame, error.problem, now)
+            return self._refuse(frame, error.problem, now, by_id=self._believes_all)
         if topic.device_id != self._device_id:
             return self._alert(frame, f"the topic names device {topic.device_id}", now)
         kind = _KIND_ON.get(topic.channel)
         if kind is None:
             message = f"this device takes nothing on channel {topic.channel}"
-            return self._refuse(frame, Problem(code=ErrorCode.MESSAGE_UNKNOWN_KIND, message=message), now)
+            problem = Problem(code=ErrorCode.MESSAGE_UNKNOWN_KIND, message=message)
+            return self._refuse(frame, problem, now, by_id=self._believes_all)
         try:
             written = codec.decode(frame.payload, kind, frame.content_type)
         except DecodeError as error:
             named = peek(frame.payload).device_id
             if named is not None and named != self._device_id:
                 return self._alert(frame, f"the message names device {named}", now)
-            return self._refuse(frame, error.problem, now)
+            return self._refuse(
+                frame, error.problem, now, by_id=self._unsigned(frame, kind, now if clock_trusted else None) is None
+            )
         received, version = upgrade(written), BY_TYPE[type(written)].version
         assert isinstance(received, (Schedule, Cancel))  # noqa: S101 - the channel says so; for the type checker
         if received.device_id != self._device_id:
             return self._alert(frame, f"the message names device {received.device_id}", now)
+        unsigned = self._unsigned(frame, kind, now if clock_trusted else None)
         if version not in self._versions:
-            return self._refuse(frame, _not_spoken(version, self._versions), now)
-        unsigned = None
-        if self._verifier is not None:
-            unsigned = self._verifier.check(frame, kind, self._device_id, now if clock_trusted else None)
+            return self._refuse(frame, _not_spoken(version, self._versions), now, by_id=unsigned is None)
         if unsigned is not None:
-            return [SecurityAlert(topic=frame.topic, problem=unsigned), *self._refuse(frame, unsigned, now)]
+            return [SecurityAlert(topic=frame.topic, problem=unsigned), *self._refuse(frame, unsigned, now, by_id=False)]
         agreement = Agreement(version=version, content_type=codec.content_type_of(frame.payload, frame.content_type))
         return Heard(received, agreement, TraceContext.from_frame(frame, self._random_bytes, received.trace_id))
 
-    def _refuse(self, frame: Frame, problem: Problem, now: datetime) -> list[DeviceEvent]:
+    def _unsigned(self, frame: Frame, kind: Kind, now: datetime | None) -> Problem | None:
+        """Why the bytes are not believed to be the cloud's, if they are not."""
+        return None if self._verifier is None else self._verifier.check(frame, kind, self._device_id, now)
+
+    def _refuse(self, frame: Frame, problem: Problem, now: datetime, *, by_id: bool) -> list[DeviceEvent]:
         """Keep the head of what could not be read, and answer FAILED unless too many were answered just now."""
-        reference, trace = self._answers.refuse(frame, problem, now)
+        reference, trace = self._answers.refuse(frame, problem, now, by_id=by_id)
         return [ScheduleRefused(reference=reference, problem=problem, trace_id=trace.trace_id)]
 
     def _alert(self, frame: Frame, what: str, now: datetime) -> list[DeviceEvent]:
         """A message for another device."""
         problem = Problem(code=ErrorCode.MESSAGE_WRONG_DEVICE, message=f"{what}; this is {self._device_id}")
         if is_over(self._alerted_at, ALERT_INTERVAL, now):
-            self._answers.refuse(frame, problem, now)
+            self._answers.refuse(frame, problem, now, by_id=self._believes_all)
             self._alerted_at = now
         return [SecurityAlert(topic=frame.topic, problem=problem)]
 
