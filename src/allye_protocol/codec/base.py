@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 __all__ = ["JSON", "MAX_PAYLOAD_BYTES", "MSGPACK", "PROTOBUF", "Encoding", "sniffed"]
 
 MAX_PAYLOAD_BYTES: Final = 65_536
-"""Largest payload that is parsed, bytes (64 KiB, PROTOCOL section 4)."""
+"""Largest payload that is parsed, bytes (64 KiB)."""
 
 JSON: Final = "application/json"
 MSGPACK: Final = "application/vnd.msgpack"
@@ -24,7 +24,7 @@ _JSON_SPACE: Final = b" \t\n\r"
 
 
 def sniffed(payload: bytes) -> str:
-    """The content type that a payload without one has, by its first byte (PROTOCOL section 4).
+    """The content type that a payload without one has, by its first byte.
 
     A message is an object: ``{`` begins one in JSON, also after white space, and 0x80-0x8f, 0xde, 0xdf begin a map in
     MessagePack. Anything else is Protobuf, no message of which begins so: as tags these are of a group, or of fields that no

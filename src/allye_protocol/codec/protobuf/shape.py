@@ -2,7 +2,7 @@
 
 1. A number is given once and never again, whatever becomes of the member. The first five mean the same in every message that a
    topic carries, so a version and ids can be read of a message that is not known otherwise.
-2. Where no content type does, the first byte of a payload tells the encodings apart (PROTOCOL section 4). So that it does in
+2. Where no content type does, the first byte of a payload tells the encodings apart. So that it does in
    whatever order a writer puts the fields, no field of a message that a topic carries begins with a byte that means something
    else: ``{``, JSON white space (0x09, 0x0a, 0x0d, 0x20), 0x80-0x8f, 0xde or 0xdf. That is why number 1 is an integer, 4 is a
    text, and 16 and 17 are nobody's.
