@@ -34,8 +34,9 @@ from allye_protocol.idempotency import MAX_ATTEMPTS, Arrival, Ledger
 from allye_protocol.messages import BatteryState, Cancel, Clock, DeviceStatus, Hello, Schedule
 from allye_protocol.messages.registry import NEWEST
 from allye_protocol.messages.v2.fields import MAX_OFFSET_MS, MAX_WATTS
-from allye_protocol.session.answers import Answers, is_over
+from allye_protocol.session.answers import Answers
 from allye_protocol.session.executing import Executing
+from allye_protocol.session.instants import check_aware, is_over
 from allye_protocol.session.reception import Heard, Reception
 from allye_protocol.session.sending import Sending
 from allye_protocol.tracing import RandomBytes, TraceContext
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from allye_protocol.negotiation import Agreement
     from allye_protocol.plan import Plan
     from allye_protocol.signing import FrameVerifier
-    from allye_protocol.store.base import DeviceStore, Entry
+    from allye_protocol.store.base import DeviceStore, Entry, OutboxRow
 
 __all__ = ["DeviceConfig", "DeviceSession", "Outgoing", "Reading"]
 
@@ -170,7 +171,7 @@ class DeviceSession:
         :returns: ``None`` for a device that speaks version 1 only, which has no status.
         :raises StoreError: the running slot cannot be read.
         """
-        _check(now)
+        check_aware(now)
         if NEWEST not in self._config.hello.versions:
             return None
         running = self._executing.running_schedule() if online else None
@@ -193,7 +194,7 @@ class DeviceSession:
 
         :raises StoreError: nothing was taken up; try again.
         """
-        _check(now)
+        check_aware(now)
         events: list[DeviceEvent] = []
         with self._transaction():  # all of it: an attempt that the store let down must not count as one that was begun
             for entry, schedule in self._ledger.resume():
@@ -217,7 +218,7 @@ class DeviceSession:
         :param clock_trusted: whether ``now`` can be relied on.
         :raises StoreError: nothing was stored; do not acknowledge the message, and hand it in again later.
         """
-        _check(now)
+        check_aware(now)
         heard = self._reception.read(frame, now, clock_trusted=clock_trusted)
         if not isinstance(heard, Heard):
             return heard
@@ -273,7 +274,7 @@ class DeviceSession:
         return self._settle(schedule_id, now, problem)
 
     def _settle(self, schedule_id: str, now: datetime, problem: Problem | None) -> list[DeviceEvent]:
-        _check(now)
+        check_aware(now)
         with self._transaction():
             settled = self._ledger.settle(schedule_id, now, problem)
             if settled is None:
@@ -302,7 +303,7 @@ class DeviceSession:
             applies.
         :raises StoreError: nothing changed; call again, after a pause: :meth:`next_deadline` asks for it at once.
         """
-        _check(now)
+        check_aware(now)
         self._clock_trusted = clock_trusted
         if not clock_trusted:
             with self._transaction():
@@ -318,7 +319,7 @@ class DeviceSession:
 
     def next_deadline(self, now: datetime) -> datetime | None:
         """When :meth:`tick` or :meth:`frames_to_send` has something to do next, if nothing arrives."""
-        _check(now)
+        check_aware(now)
         sending = self._sending.next_deadline()
         executing = self._executing.next_deadline(now) if self._clock_trusted else None
         return min((instant for instant in (sending, executing) if instant is not None), default=None)
@@ -331,18 +332,27 @@ class DeviceSession:
 
         :raises StoreError: the outbox cannot be read.
         """
-        _check(now)
+        check_aware(now)
         agreement = self._answers.agreement  # before anything is offered: what is offered and not returned would stay under way
-        outgoing = []
-        while rows := self._sending.offer(now, limit):  # again for the room that rows leave which are not sent any more
-            for row in rows:
-                frame = self._answers.framed(row, agreement)
-                if frame is None:
-                    with suppress(StoreError):
-                        self._sending.taken(row.number)
-                else:
-                    outgoing.append(Outgoing(row.number, frame))
+        outgoing: list[Outgoing] = []
+        rows = self._sending.offer(now, limit)
+        while rows:
+            unsaid = [row.number for row in rows if not self._frame(row, agreement, outgoing)]
+            rows = []
+            for number in unsaid:
+                with suppress(StoreError):
+                    self._sending.taken(number)
+            if unsaid:  # they leave room to what comes behind; where that cannot be read, it is for the next call
+                with suppress(StoreError):
+                    rows = self._sending.offer(now, limit)
         return outgoing
+
+    def _frame(self, row: OutboxRow, agreement: Agreement, outgoing: list[Outgoing]) -> bool:
+        """Make a frame of a row, unless the cloud has no message for it any more; whether it has."""
+        frame = self._answers.framed(row, agreement)
+        if frame is not None:
+            outgoing.append(Outgoing(row.number, frame))
+        return frame is not None
 
     def sent(self, number: int) -> None:
         """The broker has taken a frame: forget it.
@@ -354,7 +364,7 @@ class DeviceSession:
 
     def not_sent(self, number: int, now: datetime) -> None:
         """The broker refused a frame: try again in a minute. Nothing is changed by a number that is not under way."""
-        _check(now)
+        check_aware(now)
         self._sending.refused(number, now)
 
     def disconnected(self) -> None:
@@ -363,13 +373,8 @@ class DeviceSession:
 
     def store_failure(self, frame: Frame, error: StoreError, now: datetime) -> Frame:
         """The answer to a message that could not be stored, to be published once, outside the outbox."""
-        _check(now)
+        check_aware(now)
         return self._answers.store_failure(frame, error.problem, now)
-
-
-def _check(now: datetime) -> None:
-    if now.tzinfo is None:
-        raise ValueError(f"now is {now.isoformat()} without an offset; give an aware datetime, in UTC")
 
 
 def _trace_id(traceparent: str) -> str:
