@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -15,10 +16,32 @@ from allye_protocol.events import AlarmRaised, DeliveryChanged
 from allye_protocol.messages import AckStatus, Kind, sequence_at
 from allye_protocol.session import CloudConfig, CloudSession
 from allye_protocol.store.cloud import MemoryCloudStore
-from tests.builders import DEVICE, MICROSECOND, NOON, SLOT, TRACE_ID, ack, seeded
+from tests.builders import DEVICE, MICROSECOND, NOON, SLOT, TRACE_ID, ack, frame_of, schedule, seeded
 from tests.session.cloud_world import APPLIED, EVENING, MINUTE, RECEIVED, Cloud
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 AT_EVENING = sequence_at(EVENING)
+NAIVE = datetime(2026, 3, 1, 12)  # noqa: DTZ001 - the mistake that is told
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda session: session.sequence_for(DEVICE, NAIVE),
+        lambda session: session.submit(schedule(), NAIVE),
+        lambda session: session.cancel(DEVICE, NAIVE, effective_from=NOON),
+        lambda session: session.frames_to_send(NAIVE),
+        lambda session: session.not_sent("plan-a", NAIVE),
+        lambda session: session.disconnected(NAIVE),
+        lambda session: session.receive(frame_of(ack()), NAIVE),
+        lambda session: session.tick(NAIVE),
+    ],
+)
+def test_a_time_without_an_offset_is_an_error_that_says_so(act: Callable[[CloudSession], Any]) -> None:
+    with pytest.raises(ValueError, match="without an offset"):
+        act(Cloud().session)
 
 
 # Publishing

@@ -28,6 +28,7 @@ from allye_protocol.ids import ScheduleId
 from allye_protocol.messages import Ack, AckStatus, ErrorDetail, EventType, ExecutionResult, Kind, ScheduleEvent
 from allye_protocol.messages.registry import BY_TYPE, CHANNEL_OF, NEWEST, Message
 from allye_protocol.negotiation import Agreement
+from allye_protocol.session.instants import is_over
 from allye_protocol.store.base import DeviceStore, OutboxRow, Rank, Rejected
 from allye_protocol.tracing import RandomBytes, TraceContext
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from allye_protocol.errors import Problem
     from allye_protocol.messages import Hello
 
-__all__ = ["MAX_UNREAD_ANSWERS", "UNREAD_INTERVAL", "Answers", "is_over"]
+__all__ = ["MAX_UNREAD_ANSWERS", "UNREAD_INTERVAL", "Answers"]
 
 UNREAD_INTERVAL: Final = timedelta(seconds=60)
 MAX_UNREAD_ANSWERS: Final = 60
@@ -206,8 +207,3 @@ def _written(message: Message, agreement: Agreement) -> tuple[bytes, Agreement] 
     # A slot that is no half-hour was planned by a cloud that spoke a newer version: what it wants to know it can read.
     newest = Agreement(version=NEWEST, content_type=DEFAULT_CONTENT_TYPE)
     return encode(message, newest.content_type), newest
-
-
-def is_over(since: datetime | None, interval: timedelta, now: datetime) -> bool:
-    """Whether an interval has ended, or never began; also when the clock was set back to before it."""
-    return since is None or not timedelta(0) <= now - since < interval

@@ -26,6 +26,7 @@ from allye_protocol.events import AlarmRaised, CloudEvent, DeliveryChanged, Deli
 from allye_protocol.frame import Frame
 from allye_protocol.negotiation import Agreement
 from allye_protocol.session.cloud_config import CloudConfig
+from allye_protocol.session.instants import check_aware
 from allye_protocol.session.intake import Heard, Intake, delivery_named_by
 from allye_protocol.session.publishing import Publishing
 from allye_protocol.session.submissions import Submissions
@@ -62,6 +63,8 @@ class CloudSession:
     :param random_bytes: where trace ids come from; ``os.urandom`` outside tests.
     :param uniform: the source of jitter; ``random.uniform`` outside tests.
     :param signer: what signs schedules and cancels (:class:`allye_protocol.signing.Signer`); ``None`` to leave them unsigned.
+
+    Every ``now`` is the time with its offset: one without raises ``ValueError``.
     """
 
     def __init__(
@@ -94,6 +97,7 @@ class CloudSession:
         refused with ``order.stale``: ask again and submit again. When both are done in one transaction of the store, the answer
         holds.
         """
+        check_aware(now)
         return self._submissions.sequence_for(device_id, now)
 
     def submit(self, schedule: Schedule, now: datetime, trace: TraceContext | None = None) -> Delivery:
@@ -112,6 +116,7 @@ class CloudSession:
             far ahead, ``time.bad_duration`` for slots of a length that the device does not take.
         :raises StoreError: it was not stored.
         """
+        check_aware(now)
         return self._submissions.submit(schedule, now, trace)
 
     def cancel(
@@ -141,6 +146,7 @@ class CloudSession:
             ``time.expired`` where nothing is left to take back.
         :raises StoreError: it was not stored.
         """
+        check_aware(now)
         return self._submissions.cancel(
             device_id, now, schedule_id=schedule_id, effective_from=effective_from, reason=reason, trace=trace
         )
@@ -153,6 +159,7 @@ class CloudSession:
 
         :raises StoreError: nothing is to be published.
         """
+        check_aware(now)
         room = limit - len(self._in_flight)
         if room <= 0:
             return []
@@ -222,6 +229,7 @@ class CloudSession:
 
         :raises StoreError: it is tried again when its turn comes.
         """
+        check_aware(now)
         self._in_flight.discard(delivery_id)
         self._put_off(delivery_id, now + REFUSED_BY_BROKER_WAIT)
 
@@ -230,6 +238,7 @@ class CloudSession:
 
         :raises StoreError: it is due again when its turn comes.
         """
+        check_aware(now)
         under_way, self._in_flight = self._in_flight, set()
         with self._store.transaction():
             for delivery_id in under_way:
@@ -252,6 +261,7 @@ class CloudSession:
 
         :raises StoreError: nothing was stored; acknowledge none of the messages.
         """
+        check_aware(now)
         read = [self._intake.read(frame) for frame in frames]
         about = {delivery_named_by(heard.message) for heard in read if isinstance(heard, Heard)}
         events: list[CloudEvent] = []
@@ -266,6 +276,7 @@ class CloudSession:
 
         :raises StoreError: nothing changed; call again.
         """
+        check_aware(now)
         events: list[CloudEvent] = [event for _, event in self._held]
         with self._store.transaction():
             for delivery in self._store.ending(now):

@@ -19,12 +19,13 @@ from allye_protocol.events import DeviceEvent, ScheduleRefused, SecurityAlert
 from allye_protocol.messages import Cancel, Kind, Schedule
 from allye_protocol.messages.registry import BY_TYPE, CHANNEL_OF
 from allye_protocol.negotiation import Agreement
-from allye_protocol.session.answers import Answers, is_over
+from allye_protocol.session.instants import is_over
 from allye_protocol.tracing import RandomBytes, TraceContext
 
 if TYPE_CHECKING:
     from allye_protocol.frame import Frame
     from allye_protocol.messages import Hello
+    from allye_protocol.session.answers import Answers
     from allye_protocol.signing import FrameVerifier
 
 __all__ = ["Heard", "Reception"]
