@@ -232,7 +232,9 @@ class Submissions:
 
 
 def takes_back(cancel: Cancel, schedule: Delivery, now: datetime) -> bool:
-    """Whether nothing is left of a schedule that a device has, when it has confirmed a cancel.
+    """Whether a schedule is CANCELLED once its device has confirmed a cancel.
+
+    It is when the cancel names it, from whatever instant on, or when nothing is left of it.
 
     :param cancel: the cancel.
     :param schedule: the delivery of a schedule for the same device.
