@@ -329,11 +329,6 @@ def v1_schedules(
     )
 
 
-def begins_in_time(message: object) -> bool:
-    """Whether version 2 has a place for a message of version 1: its schedules begin seven days before the end of time."""
-    return not isinstance(message, v1.Schedule) or message.start < LATEST - MAX_HORIZON
-
-
 v1_acks = st.builds(
     v1.Ack,
     schedule_id=schedule_ids,

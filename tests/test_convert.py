@@ -35,7 +35,6 @@ from allye_protocol.tracing import trace_id_or_none
 from tests import builders
 from tests.strategies import (
     acks,
-    begins_in_time,
     cancels,
     device_statuses,
     half_hourly_results,
@@ -75,7 +74,7 @@ def lost(message: Written) -> set[str]:
 # up
 
 
-@given(v1_messages.filter(begins_in_time))
+@given(v1_messages)
 def test_every_valid_message_of_version_1_has_a_valid_upgrade(message: Any) -> None:
     upgraded = upgrade(message)
     spec = BY_TYPE[type(upgraded)]

@@ -20,7 +20,6 @@ from allye_protocol.messages import Kind, Schedule, v1
 from allye_protocol.messages.v1 import MAX_KW, watts
 from tests import builders
 from tests.strategies import (
-    begins_in_time,
     instants,
     metadatas,
     modes_for,
@@ -109,7 +108,7 @@ def test_it_survives_every_encoding(schedule: Schedule) -> None:
         assert digest(decoded) == digest(schedule)
 
 
-@given(v1_schedules().filter(begins_in_time))
+@given(v1_schedules())
 def test_a_schedule_of_version_1_and_its_upgrade_have_the_same_on_the_wire(schedule: v1.Schedule) -> None:
     read: Any = decode(encode(schedule), Kind.SCHEDULE)
     for content_type in content_types_of(2):

@@ -498,7 +498,7 @@ BAD_2: dict[str, BadTree] = {
     "a time as a number": _second(Kind.DEVICE_STATUS, _INVALID, "/timestamp", ("/timestamp", 1_530_381_600)),
     "an instant in 1969": _second(Kind.SCHEDULE, _INVALID, "/generated_at", ("/generated_at", "1969-12-31T23:59:59Z")),
     "an instant in 2200": _second(Kind.SCHEDULE, _INVALID, "/expires_at", ("/expires_at", "2200-01-01T00:00:00Z")),
-    "a start that leaves no seven days": _second(Kind.SCHEDULE, _INVALID, "/start", ("/start", "2199-12-31T00:00:00Z")),
+    "a slot that ends in 2200": _second(Kind.SCHEDULE, _INVALID, "/start", ("/start", "2199-12-31T23:30:00Z")),
     "a limit of charge in too fine steps": _second(Kind.SCHEDULE, _SOC, "/soc_min_pct", ("/soc_min_pct", 20.0005)),
     "limits of charge upside down": _second(Kind.SCHEDULE, _SOC, "/soc_min_pct", ("/soc_min_pct", 90.001)),
     "a percentage above 100": _second(Kind.DEVICE_STATUS, _INVALID, "/soc_pct", ("/soc_pct", 100.5)),

@@ -73,8 +73,8 @@ _NO_VERSION = _rule(
     ErrorCode.MESSAGE_INVALID,
 )
 _GRID = _rule(
-    "start is a whole number of resolution_s after the Unix epoch, to the microsecond, whatever offset it is written with; it "
-    "lies at least seven days before 2200.",
+    "start is a whole number of resolution_s after the Unix epoch, to the microsecond, whatever offset it is written with; "
+    "every slot ends before 2200.",
     ErrorCode.TIME_NOT_ALIGNED,
     ErrorCode.MESSAGE_INVALID,
 )

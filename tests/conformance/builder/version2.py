@@ -419,12 +419,12 @@ def bad_cases() -> list[Case]:
     ):
         add(name, off, s, "time.not_aligned", "/start", ("/start", start), ("/resolution_s", length))
     add(
-        "a start too late for seven days",
+        "a slot that ends in 2200",
         "Every slot ends before 2200",
         s,
         INVALID,
         "/start",
-        ("/start", "2199-12-25T00:00:00Z"),
+        ("/start", "2199-12-31T23:30:00Z"),
     )
     add("made before 1970", "Instants begin with 1970", s, INVALID, "/generated_at", ("/generated_at", "1969-12-31T23:59:59Z"))
     add("expiring in 2200", "Instants end before 2200", s, INVALID, "/expires_at", ("/expires_at", "2200-01-01T00:00:00Z"))

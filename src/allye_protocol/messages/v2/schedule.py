@@ -43,7 +43,7 @@ RESOLUTIONS_S: Final = (300, 900, 1800, 3600)
 DEFAULT_RESOLUTION_S: Final = 1800
 MAX_HORIZON: Final = timedelta(days=7)
 MAX_SLOTS: Final = int(MAX_HORIZON.total_seconds()) // min(RESOLUTIONS_S)
-_LATEST_START: Final = LATEST - MAX_HORIZON
+_LATEST_PLAIN_START: Final = LATEST - MAX_HORIZON
 _MAX_HORIZON_S: Final = int(MAX_HORIZON.total_seconds())
 MAX_METADATA: Final = 16
 
@@ -207,7 +207,7 @@ def is_plain_schedule(schedule: Schedule) -> bool:
         and generated_at.tzinfo is UTC
         and schedule.soc_min_pct is None
         and schedule.soc_max_pct is None
-        and EARLIEST <= start < _LATEST_START
+        and EARLIEST <= start < _LATEST_PLAIN_START
         and len(schedule.rates_w) * seconds <= _MAX_HORIZON_S
         and start.minute in _MINUTES[seconds]
         and not (start.second or start.microsecond)
@@ -221,8 +221,8 @@ def schedule_problems(schedule: Schedule) -> Iterator[Problem]:
     """Everything that is wrong with a schedule whose fields are right one by one, in the order of the message."""
     yield from id_problems(schedule.schedule_id, schedule.device_id)
     yield from instant_problems(schedule.generated_at, "/generated_at")
-    if not EARLIEST <= schedule.start < _LATEST_START:
-        message = f"{schedule.start.isoformat()} is not between {EARLIEST.year} and seven days before {LATEST.year}"
+    if not EARLIEST <= schedule.start < LATEST or schedule.end >= LATEST:
+        message = f"the horizon from {schedule.start.isoformat()} on does not lie between {EARLIEST.year} and {LATEST.year}"
         yield Problem(code=ErrorCode.MESSAGE_INVALID, message=message, path="/start")
     elif (schedule.start - EARLIEST) % schedule.resolution:
         message = f"{shown(schedule.start)} is not on the UTC grid of {schedule.resolution_s} s"
