@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from allye_protocol.admission import Policy, Verdict
-from allye_protocol.convert import decode, upgrade
+from allye_protocol.codec import MSGPACK, PROTOBUF
+from allye_protocol.convert import decode, encode, upgrade
 from allye_protocol.digest import digest
 from allye_protocol.errors import ErrorCode, Problem, RefusalError, StoreError
 from allye_protocol.idempotency import MAX_ATTEMPTS, Admission, Arrival, Cancellation, Ledger
@@ -129,6 +130,16 @@ def test_a_schedule_of_version_1_is_remembered_as_it_came_and_planned_as_it_mean
     assert found.payload == payload
     (layer,) = ledger_over(store).plan().layers
     assert layer.schedule == arriving
+
+
+def test_a_plan_is_kept_in_an_encoding_that_needs_no_extra(store: MemoryStore) -> None:
+    """The device may be installed again without it, and has a plan to go on with."""
+    came = encode(schedule(), PROTOBUF)
+    ledger_over(store).admit(schedule(), Arrival(came, PROTOBUF, TRACEPARENT, NOW, clock_trusted=True))
+    kept = store.entry("plan-a")
+    assert kept is not None
+    assert kept.content_type == MSGPACK
+    assert decode(kept.payload, Kind.SCHEDULE, MSGPACK) == schedule()
 
 
 @pytest.mark.parametrize("problem", [BUSY, REJECTED])

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from allye_protocol.admission import Case, Decision, Policy, Verdict, decide, decide_cancel
-from allye_protocol.convert import decode
+from allye_protocol.codec import JSON, MSGPACK
+from allye_protocol.convert import decode, encode
 from allye_protocol.digest import digest
 from allye_protocol.errors import DecodeError, ErrorCode, Problem, RefusalError, StoreError
 from allye_protocol.messages import Ack, AckStatus, Cancel, Clock, ErrorDetail, EventType, Kind, Schedule, ScheduleEvent
@@ -148,11 +149,10 @@ class Ledger:
                 attempts=1,
                 traceparent=arrival.traceparent,
                 answer=received,
-                payload=arrival.payload,
-                content_type=arrival.content_type,
             )
             if decision.problem is None:
-                self._store.put_entry(entry)
+                payload, content_type = _kept(schedule, arrival)
+                self._store.put_entry(msgspec.structs.replace(entry, payload=payload, content_type=content_type))
                 if not schedule.dry_run:
                     self._store.raise_high_water(schedule.sequence)
                 self._read[schedule.schedule_id] = schedule
@@ -345,6 +345,13 @@ def failure_of(answer: Ack, now: datetime, problem: Problem) -> Ack:
         error=ErrorDetail.of(problem),
         retryable=problem.code.retryable,
     )
+
+
+def _kept(schedule: Schedule, arrival: Arrival) -> tuple[bytes, str]:
+    """What is stored of a schedule: its bytes as they came, unless an encoding that may be gone tomorrow has to read them."""
+    if arrival.content_type in (JSON, MSGPACK):
+        return arrival.payload, arrival.content_type
+    return encode(schedule, MSGPACK), MSGPACK
 
 
 def _without_payload(entry: Entry) -> Entry:

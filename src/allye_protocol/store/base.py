@@ -79,7 +79,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     :param attempts: how often its application was begun; a schedule that keeps killing the process is quarantined.
     :param traceparent: the W3C trace context that it came with.
     :param answer: the last answer, which a repetition gets again unchanged; ``None`` for a tombstone.
-    :param payload: the schedule as it came, while it waits to be applied and while it is in the plan; empty otherwise.
+    :param payload: the schedule, in an encoding that every installation reads, while it waits to be applied and while it is in
+        the plan; empty otherwise.
     :param content_type: the encoding of ``payload``.
     :param cut: from when on it was cancelled; nothing of it is in the plan from there on.
     :param started: its first slot has begun.
