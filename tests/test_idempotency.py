@@ -494,6 +494,16 @@ def test_a_cancel_of_a_waiting_schedule_fails_it(store: MemoryStore) -> None:
     assert admit(store, schedule()) == (admit(store, schedule()).decision, failed.answer)
 
 
+def test_a_cancel_that_leaves_the_beginning_of_a_waiting_schedule_does_not_fail_it(store: MemoryStore) -> None:
+    """As it would not, had the schedule been applied a moment before."""
+    admit(store, schedule())
+    taken = take_back(store, cancel(sent_at=NOW, effective_from=NOON + SLOT), LATER)
+    assert (taken.cut, taken.failed) == (("plan-a",), ())
+    settled = settle(store)
+    assert settled is not None
+    assert (settled.entry.state, settled.entry.cut) == (EntryState.APPLIED, NOON + SLOT)
+
+
 def test_an_id_that_was_cancelled_before_it_came_is_never_taken(store: MemoryStore) -> None:
     taken = take_back(store, cancel(sent_at=NOW))
     assert (taken.cut, taken.failed, taken.problem) == ((), (), None)

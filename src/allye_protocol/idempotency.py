@@ -234,7 +234,7 @@ class Ledger:
         return Cancellation(answer, cut=cut, failed=failed)
 
     def _cut(self, schedule_id: str | None, begins: datetime, now: datetime) -> tuple[tuple[str, ...], tuple[Entry, ...]]:
-        """Cut what is applied, and end what waits to be applied."""
+        """Cut what is applied or waits to be, and end what waits and has nothing left."""
         cut, failed = [], []
         for entry in (*self._store.applied(), *self._store.unsettled()):
             if (schedule_id is not None and entry.schedule_id != schedule_id) or entry.end <= begins:
@@ -242,7 +242,7 @@ class Ledger:
             if entry.cut is not None and entry.cut <= begins:
                 continue
             shorter = msgspec.structs.replace(entry, cut=begins)
-            if entry.state is EntryState.ADMITTED and (schedule_id is not None or self._schedule(entry).start >= begins):
+            if entry.state is EntryState.ADMITTED and begins <= max(now, self._schedule(entry).start):
                 message = "it was cancelled before it was applied"
                 problem = Problem(code=ErrorCode.ORDER_CANCELLED, message=message)
                 failed.append(self._fail(shorter, now, problem))
