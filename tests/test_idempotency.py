@@ -496,7 +496,7 @@ def test_a_cancel_of_a_waiting_schedule_fails_it(store: MemoryStore) -> None:
 
 def test_a_cancel_that_leaves_the_beginning_of_a_waiting_schedule_does_not_fail_it(store: MemoryStore) -> None:
     """As it would not, had the schedule been applied a moment before."""
-    admit(store, schedule())
+    admit(store, schedule(rates_w=(1_000, 1_000)))
     taken = take_back(store, cancel(sent_at=NOW, effective_from=NOON + SLOT), LATER)
     assert (taken.cut, taken.failed) == (("plan-a",), ())
     settled = settle(store)
