@@ -119,7 +119,8 @@ def _one_fault_of_each_kind(world: World, victim: Device) -> None:
     world.cloud.kill()
     world.cloud.start()
     _until_connected(world)
-    # A broker that forgets everything, while results come in.
+    # A broker that forgets everything, while results come in. What it kept for the dead cloud is lost with it (operations.md).
+    _until_caught_up(world)
     _until_a_result_is_on_its_way(world)
     world.broker.kill()
     world.broker_kills += 1
