@@ -128,11 +128,13 @@ def _one_fault_of_each_kind(world: World, victim: Device) -> None:
     world.broker_kills += 1
     world.broker.start()
     _until_caught_up(world)
-    # The same, and nobody listens to the devices when they are connected again: the cloud comes back after them.
+    # A broker that has forgotten everything, and nobody listens to the devices when they are connected again: the cloud comes
+    # back after them. It holds nothing at that moment that a device believes to be delivered.
     reported = world.reported()
     world.broker.kill()
     world.broker_kills += 1
     world.cloud.kill()
+    (world.broker._config.parent / "mosquitto.db").unlink()
     seen = {device.name: len(device.lines("connected")) for device in world.devices}
     world.broker.start()
     world.until("the devices back", lambda: all(len(device.lines("connected")) > seen[device.name] for device in world.devices))
@@ -330,4 +332,5 @@ def test_nothing_is_left_to_send_and_everyone_ends_with_0(world: World) -> None:
 def test_the_faults_were_made(world: World) -> None:
     assert world.cloud.kills == 3 + 3 * ROUNDS
     assert (world.broker_kills, world.broker_stops) == (2 * ROUNDS, ROUNDS)
+    assert any(device.lines("nobody_listens") for device in world.devices)
     assert [device.kills > 0 for device in world.devices[:3]] == [True] * min(3, DEVICES)
